@@ -63,7 +63,10 @@ export const toCniError = (thrown: unknown): CniError => {
   if (typeof errno === 'string' && /^E[A-Z0-9]+$/.test(errno)) {
     return new CniError(ErrorCode.ioFailure, message, { details: errnoAdvice[errno], cause: thrown });
   }
-  return new CniError(ErrorCode.internal, message, { details: 'This is a defect in podwire.', cause: thrown });
+  return new CniError(ErrorCode.internal, message, {
+    details: 'This is a defect in podwire.',
+    cause: thrown,
+  });
 };
 
 const errnoAdvice: Record<string, string> = {

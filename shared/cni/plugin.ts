@@ -58,6 +58,8 @@ export interface Plugin {
   title: string;
   /** The lowest cniVersion accepted; the usual one is 0.1.0. */
   minVersion?: string;
+  /** The CNI_ARGS keys it understands; without the list it does not look at CNI_ARGS. */
+  knownArgs?: readonly string[];
   add(call: Call): Promise<Result> | Result;
   del(call: Call): Promise<void> | void;
   check(call: Call): Promise<void> | void;

@@ -1,0 +1,130 @@
+import { aboutText, newestVersion, supportedVersions } from './about.ts';
+import { parseConfig, peekVersion, validAttachments } from './config.ts';
+import { parseEnvironment } from './environment.ts';
+import { CniError, ErrorCode, toCniError } from './errors.ts';
+import type { Call, Environment, Plugin } from './plugin.ts';
+import { readStdin, readStdinIfReady, writeAll } from './process-io.ts';
+import { formatResult } from './result-versions.ts';
+import type { JsonObject } from './types.ts';
+
+type LoadBuiltin = Call['loadBuiltin'];
+
+/** VERSION gets its input in the same instant or not at all, and must not wait on an open stdin (ms). */
+const versionInputWaitMs = 100;
+
+/**
+ * One plugin call from environment and stdin to stdout and exit code (SPEC.md, "Execution protocol"):
+ * exactly one result or one error object, never both. Returns the exit code.
+ */
+export const runPlugin = async (plugin: Plugin, loadBuiltin: LoadBuiltin): Promise<number> => {
+  if (!process.env.CNI_COMMAND) {
+    writeAll(2, aboutText(plugin.title));
+    return 0;
+  }
+  let stdin: Uint8Array = new Uint8Array();
+  try {
+    const env = parseEnvironment(process.env, plugin.knownArgs);
+    if (env.command === 'VERSION') {
+      printVersion(readStdinIfReady(versionInputWaitMs));
+      return 0;
+    }
+    stdin = readStdin();
+    await runVerb(plugin, env, stdin, loadBuiltin);
+    return 0;
+  } catch (error) {
+    printError(toCniError(error), peekVersion(stdin));
+    return 1;
+  }
+};
+
+const runVerb = async (
+  plugin: Plugin,
+  env: Environment,
+  stdin: Uint8Array,
+  loadBuiltin: LoadBuiltin,
+): Promise<void> => {
+  const config = parseConfig(stdin, env.command, plugin.minVersion ?? '0.1.0');
+  const call: Call = { env, config, stdin, loadBuiltin, checkpoint: async () => {} };
+  switch (env.command) {
+    case 'ADD':
+      return add(plugin, { ...call, checkpoint: watchSignals() });
+    case 'DEL':
+      return plugin.del(call);
+    case 'CHECK':
+      if (config.prevResult === undefined) throw missingPrevResult();
+      return plugin.check(call);
+    case 'GC':
+      return plugin.gc(call, validAttachments(config.json));
+    case 'STATUS':
+      return plugin.status(call);
+    case 'VERSION':
+      return;
+  }
+};
+
+/** A result that can't be delivered counts as a failed ADD: what was made is undone. */
+const add = async (plugin: Plugin, call: Call): Promise<void> => {
+  const result = await plugin.add(call);
+  try {
+    await call.checkpoint();
+    writeAll(1, printable(formatResult(result, call.config.cniVersion)));
+  } catch (error) {
+    await plugin.del({ ...call, env: { ...call.env, command: 'DEL' } });
+    throw error;
+  }
+};
+
+/**
+ * SIGTERM, SIGINT and SIGHUP no longer end the process but make the next checkpoint throw, so that a
+ * half-done ADD is undone by the same path as any other failure.
+ */
+const watchSignals = (): (() => Promise<void>) => {
+  let received: string | undefined;
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      received ??= signal;
+    });
+  }
+  return async () => {
+    // A handler runs between two turns of the event loop, so give it one.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (received === undefined) return;
+    throw new CniError(ErrorCode.interrupted, `interrupted by ${received}`, {
+      details: 'What this ADD had made was removed again.',
+    });
+  };
+};
+
+const printVersion = (stdin: Uint8Array): void => {
+  const version = peekVersion(stdin) ?? newestVersion;
+  writeAll(1, printable({ cniVersion: version, supportedVersions: [...supportedVersions] }));
+};
+
+const printError = (error: CniError, givenVersion: string | undefined): void => {
+  const version =
+    givenVersion !== undefined && supportedVersions.includes(givenVersion) ? givenVersion : newestVersion;
+  const json: JsonObject = { cniVersion: version, code: error.code, msg: error.message };
+  if (error.details !== undefined) json.details = error.details;
+  try {
+    writeAll(1, printable(json));
+  } catch {
+    // Nobody listens on stdout: the log is all that is left.
+    writeToLog(`${error.message}\n`);
+  }
+};
+
+const writeToLog = (text: string): void => {
+  try {
+    writeAll(2, text);
+  } catch {
+    // Neither does anybody on stderr; the exit code still tells.
+  }
+};
+
+/** Four spaces, as the reference prints. */
+const printable = (json: JsonObject): string => `${JSON.stringify(json, null, 4)}\n`;
+
+const missingPrevResult = (): CniError =>
+  new CniError(ErrorCode.invalidNetworkConfig, 'CHECK needs "prevResult", and the configuration has none', {
+    details: 'The runtime must pass the result of the last ADD.',
+  });
