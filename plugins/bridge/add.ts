@@ -1,0 +1,119 @@
+import { allocateAddresses } from '../../shared/attachment/allocate.ts';
+import { announcePod, configurePod, waitForDad } from '../../shared/attachment/configure-pod.ts';
+import { requireContainerNetns } from '../../shared/attachment/container-netns.ts';
+import { deleteLink } from '../../shared/attachment/detach.ts';
+import { startFilters } from '../../shared/attachment/filters.ts';
+import { requireFreeInterface } from '../../shared/attachment/free-interface.ts';
+import {
+  derivedInterfaceName,
+  hostInterfaceAlias,
+  hostInterfaceName,
+} from '../../shared/attachment/host-interface-name.ts';
+import { chooseDns } from '../../shared/attachment/network-keys.ts';
+import { ownerOf } from '../../shared/attachment/owner.ts';
+import { resolveRoutes } from '../../shared/attachment/pod-batch.ts';
+import { enableForwarding } from '../../shared/attachment/pod-sysctls.ts';
+import { completeRecord, rememberAttachment } from '../../shared/attachment/record.ts';
+import { type Undo, withUndo } from '../../shared/attachment/undo.ts';
+import type { Call } from '../../shared/cni/plugin.ts';
+import { emptyResult, type Interface, type Result } from '../../shared/cni/types.ts';
+import { isAtLeast } from '../../shared/cni/versions.ts';
+import { readLink } from '../../shared/kernel/link.ts';
+import { randomMac } from '../../shared/kernel/mac.ts';
+import type { Netns } from '../../shared/kernel/netns.ts';
+import { applyHostSide, type HostSide, waitForPort } from './apply-host.ts';
+import { type BridgeConfig, gatewayDevice, parseBridgeConfig } from './config.ts';
+import { gatewaysOf, withDefaultRoutes, withGateways } from './gateways.ts';
+import type { Names } from './host-batch.ts';
+
+/**
+ * ADD: reserves addresses, then makes the bridge where needed, the veth, the pod's addresses and
+ * routes, and the packet filter's part, with at most three children. A failure or a signal at any
+ * step takes everything back.
+ */
+export const addToBridge = (call: Call): Promise<Result> =>
+  withUndo(async (undo) => {
+    const config = parseBridgeConfig(call);
+    const netns = requireContainerNetns(call.env);
+    await requireFreeInterface(call, netns);
+    const allocated = await allocate(call, config, undo);
+    await call.checkpoint();
+
+    const names = chooseNames(call, config, netns);
+    const record = rememberAttachment(call, 'bridge', names.hostInterface, allocated.ips, undo);
+    const filters = startFilters(
+      ownerOf(call),
+      {
+        backend: config.ipMasqBackend,
+        masquerade: config.ipMasq ? allocated.ips : [],
+        spoofCheck: config.macSpoofCheck ? { port: names.hostInterface, mac: names.podMac } : undefined,
+      },
+      readLink(config.bridge) === undefined,
+    );
+    undo.add('remove the packet filter rules', filters.remove);
+    const gateways = config.isGateway ? gatewaysOf(allocated.ips) : [];
+    undo.add(`remove the interface "${names.hostInterface}"`, () => deleteLink(names.hostInterface));
+    const host = await applyHostSide(config, names, gateways);
+    if (config.isGateway) enableForwarding(allocated.ips);
+    await call.checkpoint();
+
+    if (!config.disableContainerInterface) {
+      configurePod(netns, {
+        ifname: call.env.ifname,
+        ips: allocated.ips,
+        routes: resolveRoutes(allocated.routes, allocated.ips),
+        enableDad: config.enableDad,
+        noPrefixRoute: false,
+      });
+    }
+    const backend = await filters.applied;
+    if (!config.disableContainerInterface) {
+      waitForPort(names.hostInterface);
+      if (config.enableDad) await waitForDad(netns, call.env.ifname);
+      announcePod(netns, call.env.ifname);
+    }
+    await call.checkpoint();
+    completeRecord(record, backend);
+    return resultOf(call, config, names, allocated, host);
+  });
+
+/** The addresses and routes the pod gets, gateways included; none on a network without IPAM. */
+const allocate = async (call: Call, config: BridgeConfig, undo: Undo): Promise<Result> => {
+  if (config.ipamType === '') return { ...emptyResult(), dns: config.dns };
+  const ipam = await allocateAddresses(call, config.ipamType, undo);
+  const ips = (config.isGateway ? withGateways(ipam.ips) : ipam.ips).map((ip) => ({ ...ip, interface: 2 }));
+  const routes = config.isDefaultGateway ? withDefaultRoutes(ipam.routes, ips) : ipam.routes;
+  return { interfaces: [], ips, routes, dns: chooseDns(config.dns, ipam) };
+};
+
+const chooseNames = (call: Call, config: BridgeConfig, netns: Netns): Names => {
+  const owner = ownerOf(call);
+  return {
+    bridgeMac: randomMac(),
+    hostInterface: hostInterfaceName(owner),
+    hostMac: randomMac(),
+    vlanPort: derivedInterfaceName(`vlan device ${gatewayDevice(config)}`),
+    ifname: call.env.ifname,
+    podMac: config.mac ?? randomMac(),
+    netnsReference: netns.reference,
+    alias: hostInterfaceAlias(owner),
+  };
+};
+
+/** Interfaces in the reference's order: bridge, host end, container, and the VLAN device if there is one. */
+const resultOf = (
+  call: Call,
+  config: BridgeConfig,
+  names: Names,
+  allocated: Result,
+  host: HostSide,
+): Result => {
+  const interfaces: Interface[] = [
+    { name: config.bridge, mac: host.bridgeMac, mtu: host.bridgeMtu },
+    { name: names.hostInterface, mac: names.hostMac, mtu: host.portMtu },
+    { name: names.ifname, mac: names.podMac, mtu: host.portMtu, sandbox: call.env.netns },
+  ];
+  if (host.vlanDevice !== undefined) interfaces.push(host.vlanDevice);
+  if (!isAtLeast(call.config.cniVersion, '1.1.0')) for (const entry of interfaces) delete entry.mtu;
+  return { ...allocated, interfaces };
+};

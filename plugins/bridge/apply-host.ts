@@ -1,0 +1,137 @@
+import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
+import type { Interface } from '../../shared/cni/types.ts';
+import { type AddressState, readAddresses } from '../../shared/kernel/address.ts';
+import { commandFailure, runCommand } from '../../shared/kernel/command.ts';
+import { type IpBatch, runIpBatch } from '../../shared/kernel/ip-batch.ts';
+import { type LinkState, readLink, waitForLink } from '../../shared/kernel/link.ts';
+import { writeSysctl } from '../../shared/kernel/sysctl.ts';
+import { withLock } from '../../shared/store/lock.ts';
+import { type BridgeConfig, gatewayDevice, usesVlans } from './config.ts';
+import { type Gateway, gatewayChanges } from './gateways.ts';
+import {
+  addGatewayLines,
+  addPortLines,
+  bridgeBatch,
+  type Names,
+  type Observed,
+  vlanLines,
+} from './host-batch.ts';
+
+/** What the result says of the host's side. */
+export interface HostSide {
+  bridgeMac: string;
+  bridgeMtu: number;
+  portMtu: number;
+  vlanDevice: Interface | undefined;
+}
+
+/** How long a new bridge port may take to leave the disabled state; the kernel's link watch needs about 1 ms. */
+const portTimeoutMs = 5_000;
+
+/** The state of a bridge port without carrier (linux/if_bridge.h, BR_STATE_DISABLED). */
+const BR_STATE_DISABLED = 0;
+
+/**
+ * Brings bridge, gateway addresses and the pod's veth into being with one `ip -batch`, and one
+ * `bridge -batch` where VLANs are asked for. When the bridge itself must change, that happens under a
+ * lock: of several first pods, one makes it.
+ */
+export const applyHostSide = async (
+  config: BridgeConfig,
+  names: Names,
+  gateways: Gateway[],
+): Promise<HostSide> => {
+  const plan = planHostSide(config, names, gateways);
+  if (!plan.changesBridge) return carryOut(config, names, plan);
+  return withLock(`/run/podwire/locks/bridge-${config.bridge}`, () =>
+    carryOut(config, names, planHostSide(config, names, gateways)),
+  );
+};
+
+/**
+ * Waits until the port takes part in the bridge, so that the pod is reachable when ADD returns. A
+ * bridge that runs the spanning tree protocol then listens and learns for 30 s, which is not waited for.
+ * Throws CniError 11.
+ */
+export const waitForPort = (port: string): void => {
+  const isEnabled = (link: LinkState | undefined): boolean =>
+    link?.port !== undefined && link.port.state !== BR_STATE_DISABLED;
+  if (waitForLink(port, isEnabled, portTimeoutMs)) return;
+  throw new CniError(ErrorCode.tryAgainLater, `the bridge port "${port}" stays disabled`, {
+    details: `It was given ${portTimeoutMs / 1000} s. Is the bridge up?`,
+  });
+};
+
+interface HostPlan {
+  batch: IpBatch;
+  observed: Observed;
+  changesBridge: boolean;
+}
+
+const planHostSide = (config: BridgeConfig, names: Names, gateways: Gateway[]): HostPlan => {
+  const device = gatewayDevice(config);
+  const bridge = readLink(config.bridge);
+  const vlanDevice = config.vlan === 0 ? undefined : readLink(device);
+  const observed: Observed = { bridge, vlanDevice };
+  const batch = bridgeBatch(config, observed, names);
+  const carrier = config.vlan === 0 ? bridge : vlanDevice;
+  const present: AddressState[] =
+    carrier === undefined || gateways.length === 0 ? [] : readAddresses(carrier.index);
+  addGatewayLines(batch, device, gatewayChanges(device, gateways, present, config.forceAddress));
+  const changesBridge = batch.size > 0;
+  addPortLines(batch, config, names, readLink(names.hostInterface) !== undefined);
+  return { batch, observed, changesBridge };
+};
+
+const carryOut = (config: BridgeConfig, names: Names, { batch, observed }: HostPlan): HostSide => {
+  try {
+    runIpBatch(batch, `could not attach the container to the bridge "${config.bridge}"`);
+  } catch (error) {
+    throw usesVlans(config) ? explainVlanFailure(error) : error;
+  }
+  if (usesVlans(config)) applyVlans(config, names, observed);
+  if (observed.bridge === undefined) writeSysctl(`net/ipv6/conf/${config.bridge}/accept_ra`, '0');
+  return describe(config, names);
+};
+
+const applyVlans = (config: BridgeConfig, names: Names, observed: Observed): void => {
+  const lines = vlanLines(config, names, config.isGateway && observed.vlanDevice === undefined);
+  const args = ['-batch', '-'];
+  const result = runCommand('bridge', args, { stdin: `${lines.join('\n')}\n` });
+  if (result.exitCode !== 0)
+    throw commandFailure('bridge', args, result, 'could not set the VLANs of the bridge port');
+};
+
+const describe = (config: BridgeConfig, names: Names): HostSide => {
+  const bridge = readLink(config.bridge);
+  const port = readLink(names.hostInterface);
+  const vlanDevice = config.vlan !== 0 && config.isGateway ? readLink(gatewayDevice(config)) : undefined;
+  if (bridge === undefined || port === undefined) {
+    throw new CniError(
+      ErrorCode.conflict,
+      `the bridge "${config.bridge}" or its port was removed while this ADD ran`,
+      {
+        details: 'Something else changes the same bridge; try again.',
+      },
+    );
+  }
+  return {
+    bridgeMac: bridge.mac,
+    bridgeMtu: bridge.mtu,
+    portMtu: port.mtu,
+    vlanDevice: vlanDevice && { name: vlanDevice.name, mac: vlanDevice.mac, mtu: vlanDevice.mtu },
+  };
+};
+
+/** The kernel answers a VLAN filter it was built without with a bare "Operation not supported". */
+const explainVlanFailure = (error: unknown): unknown => {
+  if (!(error instanceof CniError) || !/not supported/i.test(error.message)) return error;
+  return new CniError(
+    ErrorCode.unsupportedByKernel,
+    'this kernel has no bridge VLAN filter, which "vlan" and "vlanTrunk" need',
+    {
+      details: 'It needs CONFIG_BRIDGE_VLAN_FILTERING. Remove both keys, or use another kernel.',
+      cause: error,
+    },
+  );
+};

@@ -1,0 +1,99 @@
+import { sameCidr } from '../../shared/attachment/address-compare.ts';
+import {
+  checkPodInterface,
+  compareLink,
+  containerInterface,
+  Findings,
+  podAddresses,
+} from '../../shared/attachment/check-pod.ts';
+import { requireContainerNetns } from '../../shared/attachment/container-netns.ts';
+import { checkFilters } from '../../shared/attachment/filters.ts';
+import { ownerOf } from '../../shared/attachment/owner.ts';
+import { delegateVerb } from '../../shared/cni/delegate.ts';
+import type { Call } from '../../shared/cni/plugin.ts';
+import { emptyResult, type Interface, type Result } from '../../shared/cni/types.ts';
+import { readAddresses } from '../../shared/kernel/address.ts';
+import { type LinkState, readLink } from '../../shared/kernel/link.ts';
+import { readAttachment } from '../../shared/store/attachments.ts';
+import { type BridgeConfig, gatewayDevice, parseBridgeConfig } from './config.ts';
+import { gatewaysOf } from './gateways.ts';
+
+/** CHECK: IPAM, then pod, port, bridge and packet filter against prevResult and the configuration. */
+export const checkBridge = async (call: Call): Promise<void> => {
+  const config = parseBridgeConfig(call);
+  const netns = requireContainerNetns(call.env);
+  const prevResult = call.config.prevResult ?? emptyResult();
+  const container = containerInterface(call, prevResult, netns);
+  if (config.ipamType !== '') await delegateVerb(call, 'CHECK', config.ipamType);
+
+  const findings = new Findings();
+  const pod = checkPodInterface(prevResult, container, netns, findings, config.disableContainerInterface);
+  const bridge = checkBridgeDevice(config, prevResult, findings);
+  const port = pod?.peerIndex === undefined ? undefined : readLink(pod.peerIndex);
+  checkPort(config, port, bridge, findings);
+  if (config.isGateway) checkGateways(config, prevResult, findings);
+  const owner = ownerOf(call);
+  checkFilters(owner, readAttachment(owner.network, owner.containerId, owner.ifname), findings, {
+    backend: config.ipMasqBackend,
+    masquerade: config.ipMasq ? podAddresses(prevResult, container) : [],
+    spoofCheck: config.macSpoofCheck && port && pod ? { port: port.name, mac: pod.mac } : undefined,
+  });
+  findings.throwIfAny();
+};
+
+const checkBridgeDevice = (
+  config: BridgeConfig,
+  prevResult: Result,
+  findings: Findings,
+): LinkState | undefined => {
+  const bridge = readLink(config.bridge);
+  if (bridge === undefined) {
+    findings.add(`the bridge "${config.bridge}" is missing`);
+    return undefined;
+  }
+  if (bridge.kind !== 'bridge') findings.add(`"${config.bridge}" is no bridge`);
+  if (!bridge.up) findings.add(`the bridge "${config.bridge}" is down`);
+  if (config.promiscMode && bridge.promiscuity === 0)
+    findings.add(`the bridge "${config.bridge}" is not promiscuous`);
+  const expected = prevResult.interfaces.find(({ name, sandbox }) => name === config.bridge && !sandbox);
+  if (expected === undefined) findings.add(`prevResult does not list the bridge "${config.bridge}"`);
+  // The bridge's MTU follows its ports unless it was set, so it is nobody's promise.
+  else compareLink(bridge, withoutMtu(expected), findings);
+  return bridge;
+};
+
+const checkPort = (
+  config: BridgeConfig,
+  port: LinkState | undefined,
+  bridge: LinkState | undefined,
+  findings: Findings,
+): void => {
+  if (port === undefined) {
+    findings.add("the host end of the container's veth is missing");
+    return;
+  }
+  if (!port.up) findings.add(`the host interface "${port.name}" is down`);
+  if (bridge !== undefined && port.master !== bridge.index) {
+    findings.add(`"${port.name}" is no port of the bridge "${config.bridge}"`);
+    return;
+  }
+  if (config.hairpinMode && !port.port?.hairpin) findings.add(`"${port.name}" is not in hairpin mode`);
+  if (config.portIsolation && !port.port?.isolated) findings.add(`"${port.name}" is not isolated`);
+};
+
+const checkGateways = (config: BridgeConfig, prevResult: Result, findings: Findings): void => {
+  const device = gatewayDevice(config);
+  const link = readLink(device);
+  if (link === undefined) {
+    findings.add(`the gateway device "${device}" is missing`);
+    return;
+  }
+  const present = readAddresses(link.index);
+  for (const { cidr } of gatewaysOf(prevResult.ips)) {
+    if (!present.some(({ address, prefixLength }) => sameCidr(`${address}/${prefixLength}`, cidr))) {
+      findings.add(`"${device}" lacks the gateway address ${cidr}`);
+    }
+  }
+};
+
+const withoutMtu = ({ mtu: _, ...rest }: Interface): Interface => rest;

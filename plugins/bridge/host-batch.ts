@@ -1,0 +1,137 @@
+import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
+import { IpBatch } from '../../shared/kernel/ip-batch.ts';
+import type { LinkState } from '../../shared/kernel/link.ts';
+import { type BridgeConfig, gatewayDevice, usesVlans } from './config.ts';
+import type { AddressChange } from './gateways.ts';
+
+/** The host's side as it is now: what the plan compares with. */
+export interface Observed {
+  bridge: LinkState | undefined;
+  /** The device with the gateway address when that is not the bridge itself. */
+  vlanDevice: LinkState | undefined;
+}
+
+/** Names and MACs, chosen before anything is made, so that nothing has to be read back. */
+export interface Names {
+  bridgeMac: string;
+  hostInterface: string;
+  hostMac: string;
+  /** The bridge's port behind the VLAN device. */
+  vlanPort: string;
+  ifname: string;
+  podMac: string;
+  /** What `ip` opens to find the pod's netns. */
+  netnsReference: string;
+  /** Marks the host end as ours: `podwire:network/container/ifname`. */
+  alias: string;
+}
+
+/** The lines that bring the bridge itself into the configured state; none when it is in it. */
+export const bridgeBatch = (
+  config: BridgeConfig,
+  { bridge, vlanDevice }: Observed,
+  names: Names,
+): IpBatch => {
+  const batch = new IpBatch();
+  const vlanFilter = usesVlans(config);
+  if (bridge === undefined) {
+    batch.add(
+      ...['link', 'add', 'name', config.bridge],
+      // An address of its own, or the bridge would take its lowest port's and change with the ports.
+      ...['address', names.bridgeMac],
+      ...mtuWords(config),
+      ...['up', 'type', 'bridge'],
+      ...(vlanFilter ? ['vlan_filtering', 1] : []),
+    );
+  } else {
+    if (bridge.kind !== 'bridge') throw notABridge(config.bridge, bridge.kind);
+    if (!bridge.up) batch.add('link', 'set', 'dev', config.bridge, 'up');
+    if (vlanFilter && !bridge.bridge?.vlanFiltering) {
+      batch.add('link', 'set', 'dev', config.bridge, 'type', 'bridge', 'vlan_filtering', 1);
+    }
+  }
+  if (config.promiscMode && !bridge?.promiscuity)
+    batch.add('link', 'set', 'dev', config.bridge, 'promisc', 'on');
+  if (config.vlan !== 0 && config.isGateway && vlanDevice === undefined) {
+    const device = gatewayDevice(config);
+    batch.add(
+      ...['link', 'add', 'name', names.vlanPort, ...mtuWords(config), 'master', config.bridge, 'up'],
+      ...['type', 'veth', 'peer', 'name', device, ...mtuWords(config)],
+    );
+    batch.add('link', 'set', 'dev', device, 'up');
+  }
+  return batch;
+};
+
+/** The lines that give the gateway device its addresses. IPv6 ones are usable at once (`nodad`). */
+export const addGatewayLines = (batch: IpBatch, device: string, { add, remove }: AddressChange): void => {
+  for (const cidr of remove) batch.add('address', 'del', cidr, 'dev', device);
+  for (const cidr of add) {
+    batch.add(
+      'address',
+      'add',
+      cidr,
+      'dev',
+      device,
+      ...(cidr.includes(':') ? ['nodad'] : ['broadcast', '+']),
+    );
+  }
+};
+
+/**
+ * The lines that make the pod's veth: one creates the pair, puts the peer into the pod's netns, makes
+ * the host end a port of the bridge and brings it up. `replaceStale` deletes a host end first that an
+ * interrupted ADD of the same attachment left.
+ */
+export const addPortLines = (
+  batch: IpBatch,
+  config: BridgeConfig,
+  names: Names,
+  replaceStale: boolean,
+): void => {
+  const { hostInterface, hostMac, ifname, podMac, netnsReference, alias } = names;
+  if (replaceStale) batch.add('link', 'delete', 'dev', hostInterface);
+  batch.add(
+    ...['link', 'add', 'name', hostInterface, 'address', hostMac, ...mtuWords(config)],
+    ...['master', config.bridge, 'up', 'type', 'veth'],
+    ...['peer', 'name', ifname, 'address', podMac, ...mtuWords(config), 'netns', netnsReference],
+  );
+  batch.add('link', 'set', 'dev', hostInterface, 'alias', alias);
+  if (config.hairpinMode || config.portIsolation) {
+    batch.add(
+      ...['link', 'set', 'dev', hostInterface, 'type', 'bridge_slave'],
+      ...(config.hairpinMode ? ['hairpin', 'on'] : []),
+      ...(config.portIsolation ? ['isolated', 'on'] : []),
+    );
+  }
+};
+
+/**
+ * The lines for iproute2's `bridge -batch` that put the port, and the one behind a new VLAN device,
+ * into their VLANs. A new port is in VLAN 1, the bridge's default, until it is taken out.
+ */
+export const vlanLines = (config: BridgeConfig, names: Names, newVlanDevice: boolean): string[] => {
+  const lines: string[] = [];
+  const accessPort = (port: string): void => {
+    if (config.vlan === 0) return;
+    if (!config.preserveDefaultVlan && config.vlan !== 1) lines.push(`vlan del dev ${port} vid 1`);
+    lines.push(`vlan add dev ${port} vid ${config.vlan} pvid untagged`);
+  };
+  if (newVlanDevice) accessPort(names.vlanPort);
+  accessPort(names.hostInterface);
+  for (const { first, last } of config.trunk) {
+    lines.push(`vlan add dev ${names.hostInterface} vid ${first === last ? first : `${first}-${last}`}`);
+  }
+  return lines;
+};
+
+const mtuWords = ({ mtu }: BridgeConfig): (string | number)[] => (mtu === undefined ? [] : ['mtu', mtu]);
+
+const notABridge = (name: string, kind: string | undefined): CniError =>
+  new CniError(
+    ErrorCode.conflict,
+    `"bridge" names "${name}", which is ${kind ? `a ${kind} device` : 'no bridge'}`,
+    {
+      details: 'Choose another name, or remove that device.',
+    },
+  );

@@ -1,0 +1,122 @@
+import { allocateAddresses } from '../../shared/attachment/allocate.ts';
+import { configurePod } from '../../shared/attachment/configure-pod.ts';
+import { requireContainerNetns } from '../../shared/attachment/container-netns.ts';
+import { deleteLink } from '../../shared/attachment/detach.ts';
+import { startFilters } from '../../shared/attachment/filters.ts';
+import { requireFreeInterface } from '../../shared/attachment/free-interface.ts';
+import { hostInterfaceAlias, hostInterfaceName } from '../../shared/attachment/host-interface-name.ts';
+import { chooseDns } from '../../shared/attachment/network-keys.ts';
+import { ownerOf } from '../../shared/attachment/owner.ts';
+import { resolveRoutes } from '../../shared/attachment/pod-batch.ts';
+import { enableForwarding } from '../../shared/attachment/pod-sysctls.ts';
+import { completeRecord, rememberAttachment } from '../../shared/attachment/record.ts';
+import { withUndo } from '../../shared/attachment/undo.ts';
+import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
+import type { Call } from '../../shared/cni/plugin.ts';
+import type { Interface, IpConfig, Result } from '../../shared/cni/types.ts';
+import { isAtLeast } from '../../shared/cni/versions.ts';
+import { IpBatch, runIpBatch } from '../../shared/kernel/ip-batch.ts';
+import { readLink, waitForLink } from '../../shared/kernel/link.ts';
+import { randomMac } from '../../shared/kernel/mac.ts';
+import type { Netns } from '../../shared/kernel/netns.ts';
+import { writeSysctl } from '../../shared/kernel/sysctl.ts';
+import { parseVethConfig } from './config.ts';
+import { hostAddresses, hostRoutes, surroundingRoutes, withHostGateways } from './routing.ts';
+
+/** How long the host end may take to get its carrier; the kernel's link watch needs about 1 ms. */
+const carrierTimeoutMs = 5_000;
+
+/**
+ * ADD: a veth whose host end is the pod's gateway, and a host route to each of the pod's addresses. A
+ * failure or a signal at any step takes everything back.
+ */
+export const addVeth = (call: Call): Promise<Result> =>
+  withUndo(async (undo) => {
+    const config = parseVethConfig(call);
+    const netns = requireContainerNetns(call.env);
+    await requireFreeInterface(call, netns);
+    const ipam = await allocateAddresses(call, config.ipamType, undo);
+    const ips = withHostGateways(ipam.ips);
+    await call.checkpoint();
+
+    const ends = chooseEnds(call);
+    const record = rememberAttachment(call, 'veth', ends.host.name, ips, undo);
+    const filters = startFilters(ownerOf(call), {
+      backend: config.ipMasqBackend,
+      masquerade: config.ipMasq ? ips : [],
+    });
+    undo.add('remove the packet filter rules', filters.remove);
+    undo.add(`remove the interface "${ends.host.name}"`, () => deleteLink(ends.host.name));
+    runIpBatch(hostBatch(call, ends, config.mtu, ips, netns), 'could not make the veth');
+    writeSysctl(`net/ipv6/conf/${ends.host.name}/accept_ra`, '0');
+    enableForwarding(ips);
+    await call.checkpoint();
+
+    configurePod(netns, {
+      ifname: call.env.ifname,
+      ips,
+      routes: [...surroundingRoutes(ips), ...resolveRoutes(ipam.routes, ips)],
+      enableDad: false,
+      noPrefixRoute: true,
+    });
+    const backend = await filters.applied;
+    waitForCarrier(ends.host.name);
+    await call.checkpoint();
+    completeRecord(record, backend);
+    const dns = chooseDns(config.dns, ipam);
+    return {
+      interfaces: describeEnds(call, ends),
+      ips: ips.map((ip) => ({ ...ip, interface: 1 })),
+      routes: ipam.routes,
+      dns,
+    };
+  });
+
+interface Ends {
+  host: Interface & { mac: string };
+  pod: Interface & { mac: string };
+}
+
+const chooseEnds = (call: Call): Ends => ({
+  host: { name: hostInterfaceName(ownerOf(call)), mac: randomMac() },
+  pod: { name: call.env.ifname, mac: randomMac(), sandbox: call.env.netns },
+});
+
+/** The host's side: the pair with its peer in the pod's netns, the gateways, the routes to the pod. */
+const hostBatch = (
+  call: Call,
+  { host, pod }: Ends,
+  mtu: number | undefined,
+  ips: IpConfig[],
+  netns: Netns,
+): IpBatch => {
+  const mtuWords = mtu === undefined ? [] : ['mtu', mtu];
+  const batch = new IpBatch();
+  // What an interrupted ADD of the same attachment left.
+  if (readLink(host.name) !== undefined) batch.add('link', 'delete', 'dev', host.name);
+  batch.add(
+    ...['link', 'add', 'name', host.name, 'address', host.mac, ...mtuWords, 'up', 'type', 'veth'],
+    ...['peer', 'name', pod.name, 'address', pod.mac, ...mtuWords, 'netns', netns.reference],
+  );
+  batch.add('link', 'set', 'dev', host.name, 'alias', hostInterfaceAlias(ownerOf(call)));
+  for (const address of hostAddresses(ips)) {
+    batch.add('address', 'add', address, 'dev', host.name, ...(address.includes(':') ? ['nodad'] : []));
+  }
+  // An address has one pod: a route that is left of an earlier one is replaced.
+  for (const dst of hostRoutes(ips)) batch.add('route', 'replace', dst, 'dev', host.name);
+  return batch;
+};
+
+/** Until the kernel has noticed the carrier, the host end drops what is sent to the pod. */
+const waitForCarrier = (name: string): void => {
+  if (waitForLink(name, (link) => link?.operstate === 'up', carrierTimeoutMs)) return;
+  throw new CniError(ErrorCode.tryAgainLater, `the interface "${name}" did not come up`, {
+    details: `It was given ${carrierTimeoutMs / 1000} s.`,
+  });
+};
+
+const describeEnds = (call: Call, { host, pod }: Ends): Interface[] => {
+  if (!isAtLeast(call.config.cniVersion, '1.1.0')) return [host, pod];
+  const mtu = readLink(host.name)?.mtu;
+  return mtu === undefined ? [host, pod] : [host, pod].map((end) => ({ ...end, mtu }));
+};

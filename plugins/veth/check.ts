@@ -1,0 +1,65 @@
+import { sameCidr } from '../../shared/attachment/address-compare.ts';
+import {
+  checkPodInterface,
+  compareLink,
+  containerInterface,
+  Findings,
+  podAddresses,
+} from '../../shared/attachment/check-pod.ts';
+import { requireContainerNetns } from '../../shared/attachment/container-netns.ts';
+import { checkFilters } from '../../shared/attachment/filters.ts';
+import { ownerOf } from '../../shared/attachment/owner.ts';
+import { delegateVerb } from '../../shared/cni/delegate.ts';
+import type { Call } from '../../shared/cni/plugin.ts';
+import { emptyResult, type IpConfig } from '../../shared/cni/types.ts';
+import { readAddresses } from '../../shared/kernel/address.ts';
+import { type LinkState, readLink } from '../../shared/kernel/link.ts';
+import { readRoutes } from '../../shared/kernel/route.ts';
+import { readAttachment } from '../../shared/store/attachments.ts';
+import { parseVethConfig } from './config.ts';
+import { hostAddresses, hostRoutes } from './routing.ts';
+
+/** CHECK: IPAM, then pod, host end, host routes and packet filter against prevResult. */
+export const checkVeth = async (call: Call): Promise<void> => {
+  const config = parseVethConfig(call);
+  const netns = requireContainerNetns(call.env);
+  const prevResult = call.config.prevResult ?? emptyResult();
+  const container = containerInterface(call, prevResult, netns);
+  await delegateVerb(call, 'CHECK', config.ipamType);
+
+  const findings = new Findings();
+  const pod = checkPodInterface(prevResult, container, netns, findings);
+  const host = pod?.peerIndex === undefined ? undefined : readLink(pod.peerIndex);
+  const ips = podAddresses(prevResult, container);
+  if (host === undefined) findings.add("the host end of the container's veth is missing");
+  else {
+    const expected = prevResult.interfaces.find(({ name, sandbox }) => name === host.name && !sandbox);
+    if (expected !== undefined) compareLink(host, expected, findings);
+    if (!host.up) findings.add(`the host interface "${host.name}" is down`);
+    checkHostAddresses(host, ips, findings);
+    checkHostRoutes(host, ips, findings);
+  }
+  const owner = ownerOf(call);
+  checkFilters(owner, readAttachment(owner.network, owner.containerId, owner.ifname), findings, {
+    backend: config.ipMasqBackend,
+    masquerade: config.ipMasq ? ips : [],
+  });
+  findings.throwIfAny();
+};
+
+const checkHostAddresses = (host: LinkState, ips: IpConfig[], findings: Findings): void => {
+  const present = readAddresses(host.index);
+  for (const wanted of hostAddresses(ips)) {
+    if (!present.some(({ address, prefixLength }) => sameCidr(`${address}/${prefixLength}`, wanted))) {
+      findings.add(`"${host.name}" lacks the gateway address ${wanted}`);
+    }
+  }
+};
+
+const checkHostRoutes = (host: LinkState, ips: IpConfig[], findings: Findings): void => {
+  for (const wanted of hostRoutes(ips)) {
+    const routes = readRoutes(wanted.includes(':') ? 6 : 4, { linkIndex: host.index });
+    if (!routes.some(({ dst }) => sameCidr(dst, wanted)))
+      findings.add(`the host has no route to ${wanted} by "${host.name}"`);
+  }
+};

@@ -1,0 +1,36 @@
+import type { Call } from '../cni/plugin.ts';
+import type { IpConfig } from '../cni/types.ts';
+import { type AttachmentRecord, removeAttachment, saveAttachment } from '../store/attachments.ts';
+import { ownerOf } from './owner.ts';
+import type { Undo } from './undo.ts';
+
+/** Writes the attachment's record before the kernel is touched, so that DEL and GC know what a kill may leave. */
+export const rememberAttachment = (
+  call: Call,
+  plugin: string,
+  hostInterface: string,
+  ips: IpConfig[],
+  undo: Undo,
+): AttachmentRecord => {
+  const { network, containerId, ifname } = ownerOf(call);
+  const record: AttachmentRecord = {
+    version: 1,
+    plugin,
+    network,
+    containerId,
+    ifname,
+    netns: call.env.netns,
+    hostInterface,
+    addresses: ips.map(({ address }) => ({
+      address: address.slice(0, address.indexOf('/')),
+      subnet: address,
+    })),
+  };
+  undo.add('forget the attachment', () => removeAttachment(network, containerId, ifname));
+  saveAttachment(record);
+  return record;
+};
+
+/** Marks the record as that of an ADD that succeeded, with the packet filter it used. */
+export const completeRecord = (record: AttachmentRecord, filter: AttachmentRecord['filter']): void =>
+  saveAttachment({ ...record, ...(filter === undefined ? {} : { filter }), complete: true });
