@@ -1,0 +1,45 @@
+import { CniError, ErrorCode } from '../cni/errors.ts';
+
+/** What ended a child that did not exit by itself: our limits, or the signal of that name or number. */
+export type ChildEnd = 'timeout' | 'output' | string | number | null | undefined;
+
+/** The CniError 100 for a program that could not be started; `error` is what the spawn threw. */
+export const startFailure = (argv: string[], error: unknown): CniError => {
+  const code = (error as { code?: unknown } | null)?.code;
+  const reason = typeof code === 'string' ? code : String(error);
+  return new CniError(ErrorCode.commandFailed, `${argv[0]}: could not be started (${reason})`, {
+    details: 'Check that it is an executable for this machine, and the limits on memory and processes.',
+    cause: error,
+  });
+};
+
+/** The CniError 100 for a child that was killed, by us or by someone else. */
+export const killedFailure = (
+  argv: string[],
+  end: ChildEnd,
+  limits: { timeoutMs: number; outputBytes: number },
+): CniError => {
+  let what = `was killed by ${end ?? 'an unknown signal'}`;
+  if (end === 'timeout') what = `did not finish within ${limits.timeoutMs / 1000} s and was killed`;
+  if (end === 'output') what = `printed more than ${limits.outputBytes / 1024 / 1024} MiB and was killed`;
+  return new CniError(ErrorCode.commandFailed, `${argv[0]} ${what}`, {
+    details: `The command was "${clip(argv.join(' '), 300)}".`,
+  });
+};
+
+/** The CniError 100 for a tool that ended with a non-zero exit code; `context` says what was attempted. */
+export const exitFailure = (
+  argv: string[],
+  { exitCode, stdout, stderr }: { exitCode: number; stdout: string; stderr: string },
+  context?: string,
+): CniError => {
+  const output = stderr.trim() || stdout.trim() || 'no message';
+  const prefix = context === undefined ? '' : `${context}: `;
+  const [line = ''] = output.split('\n', 1);
+  return new CniError(ErrorCode.commandFailed, `${prefix}${argv[0]} failed: ${clip(line, 300)}`, {
+    details: `"${clip(argv.join(' '), 300)}" ended with exit code ${exitCode}: ${clip(output, 2000)}`,
+  });
+};
+
+const clip = (text: string, limit: number): string =>
+  text.length <= limit ? text : `${text.slice(0, limit - 1)}…`;

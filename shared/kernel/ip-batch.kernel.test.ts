@@ -1,0 +1,39 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { IpBatch, runIpBatch } from './ip-batch.ts';
+import { readLink } from './link.ts';
+import type { Netns } from './netns.ts';
+import { createNetns, ip, requireNamespaces } from './test-netns.ts';
+
+let netns: Netns;
+beforeEach(async (context) => {
+  requireNamespaces(context);
+  netns = await createNetns();
+  return () => netns.close();
+});
+
+describe('runIpBatch', () => {
+  test('carries out all lines, and says which one failed', () => {
+    ip(netns, 'link add v0 type veth peer name v1', 'link set v0 up');
+    expect(netns.run(() => readLink('v0'))?.up).toBe(true);
+    expect(() => ip(netns, 'link set v1 up', 'link set nope up', 'link del v0')).toThrow(
+      expect.objectContaining({
+        code: 100,
+        message: 'preparing a test: ip link set failed: Cannot find device "nope"',
+        details: 'The command was "ip link set nope up".',
+      }),
+    );
+    expect(netns.run(() => readLink('v1'))?.up).toBe(true);
+  });
+
+  test('puts a veth’s peer into a namespace by its reference', async () => {
+    const pod = await createNetns();
+    ip(netns, `link add v0 type veth peer name eth0 netns ${pod.reference}`);
+    expect(pod.run(() => readLink('eth0'))?.kind).toBe('veth');
+    pod.close();
+  });
+
+  test('returns what ip printed, and starts nothing for an empty batch', () => {
+    expect(netns.run(() => runIpBatch(new IpBatch().add('link', 'show', 'dev', 'lo'), 'x'))).toContain('lo:');
+    expect(runIpBatch(new IpBatch(), 'nothing')).toBe('');
+  });
+});

@@ -1,0 +1,40 @@
+import { CniError, ErrorCode } from '../cni/errors.ts';
+import { type CommandResult, commandFailure } from './command.ts';
+import { type FilterChild, startFilterChild } from './filter-child.ts';
+import type { NftSocket } from './nft-socket.ts';
+
+/**
+ * Starts one nft transaction in the netns of the calling thread: all of the commands take effect, or
+ * none. Its end is no measure: after a deletion, whoever's, the kernel makes the closing of nft's socket
+ * wait some 12 ms. So pass `settled` a look at the kernel, through the same socket. Throws CniError 100
+ * when nft is not installed.
+ */
+export const startNft = (socket: NftSocket, commands: readonly string[]): FilterChild =>
+  startFilterChild('nft', NFT_ARGS, { stdin: `${commands.join('\n')}\n`, socket });
+
+/** Why a transaction failed, as far as a caller can do something about it. */
+export type NftFailure = 'missing' | 'exists' | 'busy' | 'unsupported' | 'other';
+
+/**
+ * Tells it from the messages: nft has its own for what it looks up before it asks the kernel, and the C
+ * library's text (LC_ALL=C) for the kernel's errors. `missing` is ENOENT, `exists` EEXIST, `busy` EBUSY.
+ */
+export const classifyNftFailure = (stderr: string): NftFailure => {
+  if (/No such file or directory/.test(stderr)) return 'missing';
+  if (/File exists/.test(stderr)) return 'exists';
+  if (/Device or resource busy/.test(stderr)) return 'busy';
+  if (/not supported/i.test(stderr)) return 'unsupported';
+  return 'other';
+};
+
+/** The error for a transaction that failed for good; `context` says what was attempted. */
+export const nftError = (result: CommandResult, context: string): CniError => {
+  if (classifyNftFailure(result.stderr) !== 'unsupported') {
+    return commandFailure('nft', NFT_ARGS, result, context);
+  }
+  return new CniError(ErrorCode.unsupportedByKernel, `${context}: the kernel lacks a part of nftables`, {
+    details: `nft said: ${result.stderr.trim()}`,
+  });
+};
+
+const NFT_ARGS = ['-f', '-'];
