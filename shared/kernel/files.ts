@@ -14,6 +14,7 @@ export const constants = {
   O_TRUNC: 0o1000,
   O_APPEND: 0o2000,
   O_NONBLOCK: 0o4000,
+  F_OK: 0,
   X_OK: 1,
   W_OK: 2,
   R_OK: 4,
@@ -34,6 +35,14 @@ export const readSync = (fd: number, buffer: Uint8Array): number =>
 /** Writes what the file takes at once, and returns how much that was. */
 export const writeSync = (fd: number, bytes: Uint8Array): number =>
   bytes.length === 0 ? 0 : restarted(() => libc().write(fd, bytes, BigInt(bytes.length)), 'write');
+
+/** Reads from `position` on, which the descriptor's own position does not follow; 0 at the end. */
+export const readAtSync = (fd: number, buffer: Uint8Array, position: number): number =>
+  restarted(() => libc().pread(fd, buffer, BigInt(buffer.length), BigInt(position)), 'pread');
+
+/** Writes at `position`, and returns how much the file took. */
+export const writeAtSync = (fd: number, bytes: Uint8Array, position: number): number =>
+  restarted(() => libc().pwrite(fd, bytes, BigInt(bytes.length), BigInt(position)), 'pwrite');
 
 /** The whole file as text; as bytes with `readFileBytes`. */
 export const readFileSync = (path: string): string => decoder.decode(readFileBytes(path));
@@ -116,6 +125,26 @@ export const mkdirSync = (
 /** Whether the process may use the file so (`constants.R_OK`, …). */
 export const isAccessible = (path: string, mode: number): boolean => libc().access(cString(path), mode) === 0;
 
+export const existsSync = (path: string): boolean => isAccessible(path, constants.F_OK);
+
+/** Sets the times of last access and modification, in nanoseconds since 1970. */
+export const utimesSync = (path: string, atimeNs: bigint, mtimeNs: bigint): void => {
+  const times = BigInt64Array.of(
+    atimeNs / NS_PER_SECOND,
+    atimeNs % NS_PER_SECOND,
+    mtimeNs / NS_PER_SECOND,
+    mtimeNs % NS_PER_SECOND,
+  );
+  checked(libc().utimensat(AT_FDCWD, cString(path), times, 0), `utimensat ${path}`);
+};
+
+/** The type of the file system that holds `path`, as statfs(2) gives it. */
+export const fileSystemType = (path: string): number => {
+  const statfs = new BigInt64Array(STATFS_BYTES / 8);
+  checked(libc().statfs(cString(path), statfs), `statfs ${path}`);
+  return Number(statfs[0]);
+};
+
 /** The names in a directory. This one is off the hot path and left to `node:fs`, loaded here. */
 export const readdirSync = (path: string): string[] => process.getBuiltinModule('node:fs').readdirSync(path);
 
@@ -138,6 +167,8 @@ export const fstatSync = (fd: number): FileStatus => statx(fd, '', AT_EMPTY_PATH
 /** `a/b` of `a/b/c`, `/` of `/a`. */
 export const dirname = (path: string): string => path.slice(0, Math.max(1, path.lastIndexOf('/')));
 
+const NS_PER_SECOND = 1_000_000_000n;
+const STATFS_BYTES = 120;
 const O_CLOEXEC = 0o2000000;
 const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
@@ -165,7 +196,7 @@ const statx = (fd: number, path: string, flags: number, action: string): FileSta
   const view = new DataView(buffer.buffer);
   const type = view.getUint16(28, true) & S_IFMT;
   const nanoseconds = (offset: number): bigint =>
-    view.getBigInt64(offset, true) * 1_000_000_000n + BigInt(view.getUint32(offset + 8, true));
+    view.getBigInt64(offset, true) * NS_PER_SECOND + BigInt(view.getUint32(offset + 8, true));
   return {
     dev: `${view.getUint32(136, true)}:${view.getUint32(140, true)}`,
     ino: view.getBigUint64(32, true),

@@ -54,6 +54,8 @@ const open = () =>
     // Variadic in C; integers are passed the same way on both architectures.
     open: { args: ['ptr', 'i32', 'u32'], returns: 'i32' },
     poll: { args: ['ptr', 'u64', 'i32'], returns: 'i32' },
+    pread: { args: ['i32', 'ptr', 'u64', 'i64'], returns: 'i32' },
+    pwrite: { args: ['i32', 'ptr', 'u64', 'i64'], returns: 'i32' },
     read: { args: ['i32', 'ptr', 'u64'], returns: 'i32' },
     recv: { args: ['i32', 'ptr', 'u64', 'i32'], returns: 'i32' },
     rename: { args: ['ptr', 'ptr'], returns: 'i32' },
@@ -62,8 +64,10 @@ const open = () =>
     setns: { args: ['i32', 'i32'], returns: 'i32' },
     setsockopt: { args: ['i32', 'i32', 'i32', 'ptr', 'u32'], returns: 'i32' },
     socket: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
+    statfs: { args: ['ptr', 'ptr'], returns: 'i32' },
     syscall: { args: ['i64', 'i64', 'ptr', 'i64', 'i64', 'ptr'], returns: 'i32' },
     unlink: { args: ['ptr'], returns: 'i32' },
+    utimensat: { args: ['i32', 'ptr', 'ptr', 'i32'], returns: 'i32' },
     write: { args: ['i32', 'ptr', 'u64'], returns: 'i32' },
   });
 

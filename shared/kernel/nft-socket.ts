@@ -76,6 +76,8 @@ const DUMP_ATTEMPTS = 50;
 /** The kernel fills at most 32 KiB per receive call of a dump; a single answer is smaller. */
 const BUFFER_BYTES = 64 * 1024;
 
+let buffer: Uint8Array | undefined;
+
 /**
  * ENOENT: no such table, chain, set or element. The others: no nf_tables, or not for this family; EINVAL
  * also when a set of that name has keys of another length.
@@ -109,12 +111,12 @@ const isAbsent = ({ payload }: NetlinkMessage): boolean => {
 
 /** One datagram. The kernel answers within the send and receive calls: there is never a wait. */
 const receive = (fd: number): NetlinkMessage[] => {
-  const buffer = new Uint8Array(BUFFER_BYTES);
+  buffer ??= new Uint8Array(BUFFER_BYTES);
   let length = -1;
   do {
     length = libc().recv(fd, buffer, buffer.length, MSG_DONTWAIT | MSG_TRUNC);
   } while (length < 0 && errno() === EINTR);
   checked(length, 'receiving an nfnetlink answer');
   if (length > buffer.length) throw new RangeError(`nfnetlink: an answer of ${length} bytes was cut off`);
-  return parseMessages(buffer.subarray(0, length));
+  return parseMessages(buffer.slice(0, length));
 };

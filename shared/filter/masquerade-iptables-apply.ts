@@ -1,0 +1,173 @@
+import type { Attachment } from '../cni/plugin.ts';
+import {
+  type IpFamily,
+  type IptablesTable,
+  type IptablesVariant,
+  natTransactionFailure,
+  readIptablesTable,
+  startNatTransaction,
+} from '../kernel/iptables.ts';
+import type { NftSocket } from '../kernel/nft-socket.ts';
+import { allDone } from './all-done.ts';
+import { chooseIptablesVariant, nftHolds, variantsHolding } from './iptables-variant.ts';
+import {
+  chainName,
+  collectCommands,
+  createCommands,
+  type IptablesMasquerade,
+  iptablesMasquerade,
+  missingCommands,
+  missingRules,
+  removeCommands,
+  removePresentCommands,
+} from './masquerade-iptables.ts';
+import type { Owner } from './owner.ts';
+import type { PodAddress } from './pod-address.ts';
+
+/**
+ * Masquerades by iptables: one `iptables-restore` for each family, at once; a second, after a look at
+ * what is there, when the container has its chain already. All or nothing. Throws CniError 100.
+ */
+export const applyIptables = async (
+  socket: NftSocket,
+  owner: Owner,
+  addresses: readonly PodAddress[],
+): Promise<void> => {
+  const variant = chooseIptablesVariant(socket);
+  const outcomes = await Promise.allSettled(
+    wantedByFamily(owner, addresses).map(({ family, wanted }) =>
+      applyFamily({ socket, family, variant }, wanted),
+    ),
+  );
+  const failure = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (failure === undefined) return;
+  await removeIptables(socket, owner, { addresses, expected: true }).catch(() => {});
+  throw failure.reason;
+};
+
+export interface RemovalOptions {
+  /** Only these addresses' rules, and the chain when it serves no other; without it, all of the chain. */
+  addresses?: readonly PodAddress[] | undefined;
+  /** The rules are probably there: then no time is spent on looking first. */
+  expected?: boolean;
+}
+
+/**
+ * Removes a container's rules from both families, in whichever variant they are. No child is started
+ * where netlink and /proc show that there is none. Throws CniError 100.
+ */
+export const removeIptables = async (
+  socket: NftSocket,
+  owner: Owner,
+  options: RemovalOptions = {},
+): Promise<void> => {
+  await allDone(FAMILIES.map((family) => removeFamily(socket, family, owner, options)));
+};
+
+/** What is missing of a container's rules, each for a reader; in whichever variant they are. */
+export const findIptablesLacks = (
+  socket: NftSocket,
+  owner: Owner,
+  addresses: readonly PodAddress[],
+): string[] =>
+  wantedByFamily(owner, addresses).flatMap(({ family, wanted }) => {
+    const lacks = variantsHolding(socket, family, wanted.chain).map((variant) =>
+      missingRules(wanted, readIptablesTable(family, variant, 'nat')),
+    );
+    lacks.sort((first, second) => first.length - second.length);
+    const [fewest] = lacks;
+    if (fewest === undefined) return [`IPv${family} chain ${wanted.chain} is missing`];
+    return fewest.map((rule) => `IPv${family} rule "${rule}" is missing`);
+  });
+
+/** Removes the chains of a network's containers that are not in `keep`. Throws CniError 100. */
+export const collectIptables = async (
+  socket: NftSocket,
+  network: string,
+  keep: readonly Attachment[],
+): Promise<void> => {
+  const containers = keep.map(({ containerID }) => containerID);
+  for (const family of FAMILIES) {
+    for (const variant of variantsHolding(socket, family, 'POSTROUTING')) {
+      await retrying({ socket, family, variant }, (table) => collectCommands(network, containers, table));
+    }
+  }
+};
+
+const FAMILIES: IpFamily[] = [4, 6];
+const ATTEMPTS = 4;
+
+/** Milliseconds after which a look is worth while: iptables-restore alone ends sooner when it only adds. */
+const ADDITION_MS = 8;
+const DELETION_MS = 2;
+
+const wantedByFamily = (
+  { network, containerId }: Owner,
+  addresses: readonly PodAddress[],
+): { family: IpFamily; wanted: IptablesMasquerade }[] =>
+  FAMILIES.flatMap((family) => {
+    const ours = addresses.filter((address) => address.family === family);
+    return ours.length === 0 ? [] : [{ family, wanted: iptablesMasquerade(network, containerId, ours) }];
+  });
+
+/** Where a transaction goes. */
+interface Place {
+  socket: NftSocket;
+  family: IpFamily;
+  variant: IptablesVariant;
+}
+
+const applyFamily = async (place: Place, wanted: IptablesMasquerade): Promise<void> => {
+  const { socket, family, variant } = place;
+  // The chain shows at once with all the rest; for the legacy variant, the end of the child has to do.
+  const isDone = (): boolean => nftHolds(socket, family, wanted.chain);
+  if (!isDone()) {
+    const result = await startNatTransaction(socket, family, variant, createCommands(wanted)).settled(
+      isDone,
+      ADDITION_MS,
+    );
+    if (result === undefined || result.exitCode === 0) return;
+  }
+  await retrying(place, (table) => missingCommands(wanted, table));
+};
+
+const removeFamily = async (
+  socket: NftSocket,
+  family: IpFamily,
+  { network, containerId }: Owner,
+  { addresses, expected = false }: RemovalOptions,
+): Promise<void> => {
+  const chain = chainName(network, containerId);
+  const ours = addresses?.filter((address) => address.family === family);
+  if (ours?.length === 0) return;
+  const jumps = ours && iptablesMasquerade(network, containerId, ours).jumps;
+  for (const variant of variantsHolding(socket, family, chain)) {
+    const held = nftHolds(socket, family, chain);
+    const isDone = (): boolean => held && !nftHolds(socket, family, chain);
+    if (jumps !== undefined && (expected || held)) {
+      const child = startNatTransaction(socket, family, variant, removeCommands({ chain, jumps }));
+      const result = await child.settled(isDone, DELETION_MS);
+      if (result === undefined || result.exitCode === 0) continue;
+    }
+    await retrying(
+      { socket, family, variant },
+      (table) => removePresentCommands(chain, table, jumps),
+      isDone,
+    );
+  }
+};
+
+/** Plans from what is there and carries it out, anew when somebody changed the table in between. */
+const retrying = async (
+  { socket, family, variant }: Place,
+  plan: (table: IptablesTable) => string[] | undefined,
+  isDone = (): boolean => false,
+): Promise<void> => {
+  for (let attempt = 1; ; attempt++) {
+    const commands = plan(readIptablesTable(family, variant, 'nat'));
+    if (commands === undefined) return;
+    const result = await startNatTransaction(socket, family, variant, commands).settled(isDone, DELETION_MS);
+    if (result === undefined || result.exitCode === 0) return;
+    if (attempt === ATTEMPTS) throw natTransactionFailure(family, variant, result, 'ipMasq');
+  }
+};

@@ -1,0 +1,162 @@
+import { CniError, ErrorCode } from '../cni/errors.ts';
+import type { Attachment } from '../cni/plugin.ts';
+import { type NftSocket, readingNft, withNftSocket } from '../kernel/nft-socket.ts';
+import { allDone } from './all-done.ts';
+import { detectBackend, type FilterBackend } from './backend.ts';
+import {
+  applyIptables,
+  collectIptables,
+  findIptablesLacks,
+  removeIptables,
+} from './masquerade-iptables-apply.ts';
+import { collectSubnetChains, MASQUERADE_SETS, masqueradePlan } from './masquerade-nft.ts';
+import { findNftLacks } from './nft-lacks.ts';
+import { findOwnedElements, type OwnedSet } from './nft-owned.ts';
+import type { NftPlan } from './nft-plan.ts';
+import { applyNftPlans, removeNftElements } from './nft-transaction.ts';
+import { isStaleComment, type Owner, ownerComment } from './owner.ts';
+import { type MasqueradeAddress, type PodAddress, podAddress } from './pod-address.ts';
+
+export interface ApplyOptions {
+  /** `ipMasqBackend`; detected when absent. */
+  backend?: FilterBackend | undefined;
+  /** The node has probably no pod yet (the bridge was just made): sets everything up at once. */
+  fresh?: boolean;
+  /** What other features want of nftables, for the same transaction. */
+  plans?: readonly NftPlan[];
+}
+
+/**
+ * Masquerades what leaves from a pod's addresses, except to their own subnet and to multicast, and
+ * carries out `plans` with it; all or nothing. Without addresses, only the plans. The children run when
+ * this returns: await the backend that was used, for the record, after other work. Undo with
+ * `removeMasquerade`. Rejects with CniError 100, or 104 when the kernel lacks what is asked for.
+ */
+export const applyMasquerade = (
+  owner: Owner,
+  addresses: readonly MasqueradeAddress[],
+  options: ApplyOptions = {},
+): Promise<FilterBackend> =>
+  handled(withNftSocket((socket) => apply(socket, owner, addresses.map(podAddress), options)));
+
+export interface RemoveOptions {
+  /** What ADD masqueraded, from the record; without it, the owner's elements are looked for. */
+  addresses?: readonly MasqueradeAddress[] | undefined;
+  /** What ADD used, from the record; without it, both are looked at. */
+  backend?: FilterBackend | undefined;
+  /** What ADD did for other features, to be undone in the same transaction. */
+  plans?: readonly NftPlan[];
+  /** Sets of other features, in which everything of the owner goes: for a DEL without a record. */
+  sets?: readonly OwnedSet[];
+}
+
+/**
+ * Takes away what `applyMasquerade` made, where it is still the owner's: an address that another pod has
+ * by now keeps its element. Resolves when the removal is visible. What is not there is no error, and
+ * costs no child. The children run when this returns. Rejects with CniError 100.
+ */
+export const removeMasquerade = (owner: Owner, options: RemoveOptions = {}): Promise<void> =>
+  handled(withNftSocket((socket) => remove(socket, owner, options)));
+
+/**
+ * Throws CniError 105 that says what is missing, unless all of it is in place. Reads by netlink, without
+ * a child; for iptables one `iptables-save` for each family.
+ */
+export const checkMasquerade = (
+  owner: Owner,
+  addresses: readonly MasqueradeAddress[],
+  backend: FilterBackend,
+  plans: readonly NftPlan[] = [],
+): void => {
+  const pods = addresses.map(podAddress);
+  const missing = readingNft((socket) => [
+    ...findNftLacks(socket, allPlans(owner, backend === 'nftables' ? pods : [], plans)).map(
+      ({ what }) => what,
+    ),
+    ...(backend === 'iptables' ? findIptablesLacks(socket, owner, pods) : []),
+  ]);
+  if (missing.length === 0) return;
+  throw new CniError(ErrorCode.checkFailed, `the packet filter (${backend}) is incomplete: ${missing[0]}`, {
+    details: `${missing.join('; ')}. Something else has changed the rules; a new ADD makes them again.`,
+  });
+};
+
+/**
+ * For GC: takes away the masquerade of a network's attachments that are not in `keep`, of both backends,
+ * and their elements in the further `sets`. Rejects with CniError 100.
+ */
+export const collectMasquerade = (
+  network: string,
+  keep: readonly Attachment[],
+  sets: readonly OwnedSet[] = [],
+): Promise<void> =>
+  withNftSocket(async (socket) => {
+    const stale = findOwnedElements(socket, [...MASQUERADE_SETS, ...sets], isStaleComment(network, keep));
+    await removeNftElements(socket, stale);
+    await collectSubnetChains(socket);
+    await collectIptables(socket, network, keep);
+  });
+
+/** The caller may do other work before it awaits this: a failure meanwhile must not count as unhandled. */
+const handled = <T>(work: Promise<T>): Promise<T> => {
+  work.catch(() => {});
+  return work;
+};
+
+const allPlans = (owner: Owner, pods: readonly PodAddress[], plans: readonly NftPlan[]): NftPlan[] =>
+  pods.length === 0 ? [...plans] : [masqueradePlan(owner, pods), ...plans];
+
+const apply = async (
+  socket: NftSocket,
+  owner: Owner,
+  pods: readonly PodAddress[],
+  { backend, fresh = false, plans = [] }: ApplyOptions,
+): Promise<FilterBackend> => {
+  if ((backend ?? detectBackend(socket)) === 'iptables') return applyApart(socket, owner, pods, plans, fresh);
+  try {
+    await applyNftPlans(socket, allPlans(owner, pods, plans), { fresh });
+    return 'nftables';
+  } catch (error) {
+    // The kernel may have nftables without what NAT needs: only a try shows it.
+    const unsupported = error instanceof CniError && error.code === ErrorCode.unsupportedByKernel;
+    if (backend !== undefined || pods.length === 0 || !unsupported) throw error;
+    return applyApart(socket, owner, pods, plans, fresh);
+  }
+};
+
+/** Masquerade by iptables, with the other plans in nftables; both at once, both undone when one fails. */
+const applyApart = async (
+  socket: NftSocket,
+  owner: Owner,
+  pods: readonly PodAddress[],
+  plans: readonly NftPlan[],
+  fresh: boolean,
+): Promise<'iptables'> => {
+  try {
+    await allDone([applyIptables(socket, owner, pods), applyNftPlans(socket, plans, { fresh })]);
+    return 'iptables';
+  } catch (error) {
+    await remove(socket, owner, { addresses: pods, backend: 'iptables', plans }).catch(() => {});
+    throw error;
+  }
+};
+
+const remove = async (
+  socket: NftSocket,
+  owner: Owner,
+  { addresses, backend, plans = [], sets = [] }: RemoveOptions,
+): Promise<void> => {
+  const pods = addresses?.map(podAddress);
+  const known = allPlans(owner, backend === 'iptables' ? [] : (pods ?? []), plans);
+  const searched = backend !== 'iptables' && pods === undefined ? [...MASQUERADE_SETS, ...sets] : sets;
+  const comment = ownerComment(owner);
+  const elements = [
+    ...known.flatMap((plan) => plan.elements),
+    ...findOwnedElements(socket, searched, (candidate) => candidate === comment),
+  ];
+  const works = [removeNftElements(socket, elements)];
+  if (backend !== 'nftables') {
+    works.push(removeIptables(socket, owner, { addresses: pods, expected: backend === 'iptables' }));
+  }
+  await allDone(works);
+};

@@ -1,0 +1,87 @@
+import type { NftElementState } from '../kernel/nft-message.ts';
+import { readNftChain, readNftElement, readNftRules } from '../kernel/nft-read.ts';
+import type { NftSocket } from '../kernel/nft-socket.ts';
+import {
+  createCommand,
+  deleteCommand,
+  HOOK_NUMBERS,
+  mergeFrames,
+  type NftChain,
+  type NftElement,
+  type NftPlan,
+  type NftTable,
+  ruleCommands,
+  ruleComment,
+  tableCommands,
+} from './nft-plan.ts';
+
+/** Something that a plan wants and the kernel has not, or has otherwise. */
+export interface NftLack {
+  /** For a reader: `chain inet podwire_masquerade postrouting is missing`. */
+  what: string;
+  /** The commands that mend it, once its table is there. */
+  commands: string[];
+}
+
+/** What the kernel lacks of the plans; read by netlink, without a child. */
+export const findNftLacks = (socket: NftSocket, plans: readonly NftPlan[]): NftLack[] => [
+  ...findFrameLacks(socket, plans),
+  ...plans.flatMap((plan) => plan.elements.flatMap((element) => elementLack(socket, element))),
+];
+
+/** As `findNftLacks`, for what all owners share: the chains with their hooks and rules. */
+const findFrameLacks = (socket: NftSocket, plans: readonly NftPlan[]): NftLack[] =>
+  mergeFrames(plans).flatMap((table) => table.chains.flatMap((chain) => chainLack(socket, table, chain)));
+
+/** One transaction that gives the kernel all that it lacks; empty when it lacks nothing. */
+export const mendCommands = (socket: NftSocket, plans: readonly NftPlan[]): string[] => {
+  const lacks = findNftLacks(socket, plans);
+  if (lacks.length === 0) return [];
+  return [...mergeFrames(plans).flatMap(tableCommands), ...lacks.flatMap((lack) => lack.commands)];
+};
+
+/** Whether an element is there and the owner's. */
+export const isOwners = (socket: NftSocket, element: NftElement): boolean =>
+  readNftElement(socket, element)?.comment === element.comment;
+
+const chainLack = (socket: NftSocket, table: NftTable, chain: NftChain): NftLack[] => {
+  const { family, name } = table;
+  const label = `chain ${family} ${name} ${chain.name}`;
+  const state = readNftChain(socket, family, name, chain.name);
+  const rebuild = ruleCommands(table, chain);
+  if (state === undefined) return [{ what: `${label} is missing`, commands: rebuild }];
+  const { hook } = chain;
+  if (hook !== undefined && (state.hook !== HOOK_NUMBERS[hook.name] || state.priority !== hook.priority)) {
+    return [{ what: `${label} is not attached to the ${hook.name} hook`, commands: rebuild }];
+  }
+  const rules = readNftRules(socket, family, name, chain.name);
+  if (
+    sameTexts(
+      rules.map((rule) => rule.comment),
+      chain.rules.map(ruleComment),
+    )
+  )
+    return [];
+  return [{ what: `${label} has other rules than podwire's`, commands: rebuild }];
+};
+
+const elementLack = (socket: NftSocket, element: NftElement): NftLack[] => {
+  const { family, table, set, key } = element;
+  const label = `element ${key.text} of ${family} ${table} ${set}`;
+  const state = readNftElement(socket, element);
+  if (state === undefined) return [{ what: `${label} is missing`, commands: [createCommand(element)] }];
+  const replace = [deleteCommand(element), createCommand(element)];
+  if (state.comment !== element.comment) {
+    return [{ what: `${label} belongs to "${state.comment}"`, commands: replace }];
+  }
+  return sameValue(element, state) ? [] : [{ what: `${label} has another value`, commands: replace }];
+};
+
+const sameValue = ({ data, jump }: NftElement, state: NftElementState): boolean =>
+  jump === state.jump &&
+  (data === undefined || (state.data !== undefined && sameBytes(data.bytes, state.data)));
+
+const sameBytes = (first: Uint8Array, second: Uint8Array): boolean => Buffer.compare(first, second) === 0;
+
+const sameTexts = (first: readonly string[], second: readonly string[]): boolean =>
+  first.length === second.length && first.every((text, index) => text === second[index]);
