@@ -1,0 +1,62 @@
+import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
+import type { Attachment, Call } from '../../shared/cni/plugin.ts';
+import { existsSync } from '../../shared/kernel/files.ts';
+import type { Owner, Reservation } from '../../shared/store/reservations/record.ts';
+import {
+  type ReservationStore,
+  type StoreOptions,
+  withReservations,
+} from '../../shared/store/reservations/store.ts';
+import { parsePlace } from './config.ts';
+
+/**
+ * DEL: frees all addresses of the attachment. Fine when it holds none, whatever the configured ranges
+ * are. Throws CniError 5 or 11.
+ */
+export const del = async ({ env, config }: Call, options: StoreOptions = {}): Promise<void> => {
+  const place = parsePlace(config);
+  if (!existsSync(place.directory)) return;
+  await withReservations(
+    place,
+    (store) => {
+      for (const reservation of heldBy(store, env)) store.release(reservation);
+    },
+    options,
+  );
+};
+
+/**
+ * GC: frees the addresses of all attachments but the valid ones. Files that name nobody stay: nothing
+ * tells whose they are. So do those made since the call began, for an ADD that the runtime did not
+ * know of when it made its list. Throws CniError 5 that tells every failure, or 11.
+ */
+export const gc = async (
+  { config }: Call,
+  valid: Attachment[],
+  options: StoreOptions = {},
+): Promise<void> => {
+  const startedAt = Date.now();
+  const place = parsePlace(config);
+  if (!existsSync(place.directory)) return;
+  const attachments = new Set(valid.map(({ containerID, ifname }) => `${containerID} ${ifname}`));
+  const containers = new Set(valid.map(({ containerID }) => containerID));
+  const isWanted = ({ containerId, ifname, identity }: Reservation) =>
+    (ifname === '' ? containers.has(containerId) : attachments.has(`${containerId} ${ifname}`)) ||
+    Number(BigInt(identity.split(':')[1] ?? 0) / 1_000_000n) > startedAt;
+  const errors = await withReservations(place, (store) => store.sweep(isWanted), options);
+  if (errors.length === 0) return;
+  throw new CniError(
+    ErrorCode.ioFailure,
+    `${errors.length} reservations could not be removed: ${errors.map(({ message }) => message).join('; ')}`,
+    { details: errors[0]?.details },
+  );
+};
+
+/**
+ * What an attachment holds: files with its containerID and ifname, or else those with the containerID
+ * alone, as reference versions before 0.8 wrote them.
+ */
+export const heldBy = (store: ReservationStore, { containerId, ifname }: Owner): Reservation[] => {
+  const exact = store.ownedBy({ containerId, ifname });
+  return exact.length > 0 ? exact : store.ownedBy({ containerId, ifname: '' });
+};

@@ -1,0 +1,175 @@
+import { isObject } from '../cni/fields.ts';
+import {
+  dirname,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+} from '../kernel/files.ts';
+import { failedWith, ioFailure } from './io-failure.ts';
+
+/** What a plugin must know of an attachment to take it away again without a netns or a prevResult. */
+export interface AttachmentRecord {
+  version: 1;
+  /** Type name of the plugin that wrote it. */
+  plugin: string;
+  network: string;
+  containerId: string;
+  ifname: string;
+  /** CNI_NETNS of the ADD. */
+  netns: string;
+  hostInterface?: string;
+  /** The addresses given, and the subnet of each in CIDR notation. */
+  addresses: { address: string; subnet: string }[];
+  /** The packet filter that holds the attachment's rules. */
+  filter?: 'nftables' | 'iptables';
+  /** Whatever else a plugin needs; kept as it is. */
+  [key: string]: unknown;
+}
+
+/** In /run, as the links and rules it describes do not outlive a reboot either. */
+export const attachmentsDirectory = '/run/podwire/attachments';
+
+/** Writes or replaces an attachment's record, whole or not at all. Throws CniError 5. */
+export const saveAttachment = (record: AttachmentRecord, root = attachmentsDirectory): void => {
+  const file = attachmentFile(root, record.network, record.containerId, record.ifname);
+  const temporary = unfinished(file);
+  try {
+    writePrivately(temporary, `${JSON.stringify(record)}\n`);
+    renameSync(temporary, file);
+  } catch (error) {
+    removeIfThere(temporary);
+    throw ioFailure(`write the attachment's record ${file}`, error);
+  }
+};
+
+/** The record of an attachment; undefined when there is none or it can't be understood. */
+export const readAttachment = (
+  network: string,
+  containerId: string,
+  ifname: string,
+  root = attachmentsDirectory,
+): AttachmentRecord | undefined => {
+  const record = readRecord(attachmentFile(root, network, containerId, ifname));
+  return record?.containerId === containerId && record.ifname === ifname ? record : undefined;
+};
+
+/** Forgets an attachment; fine when it is not known. Throws CniError 5 when the file can't be removed. */
+export const removeAttachment = (
+  network: string,
+  containerId: string,
+  ifname: string,
+  root = attachmentsDirectory,
+): void => {
+  const file = attachmentFile(root, network, containerId, ifname);
+  removeFile(unfinished(file));
+  removeFile(file);
+};
+
+/**
+ * Forgets all of a network's attachments but those in `kept`, and what else is in its directory, such as
+ * a file that was being written when its process was killed. Throws CniError 5.
+ */
+export const removeOtherAttachments = (
+  network: string,
+  kept: readonly { containerID: string; ifname: string }[],
+  root = attachmentsDirectory,
+): void => {
+  const directory = `${root}/${network}`;
+  const files = kept.map(({ containerID, ifname }) => attachmentFile(root, network, containerID, ifname));
+  const keptFiles = new Set(files.flatMap((file) => [file, unfinished(file)]));
+  for (const name of namesIn(directory)) {
+    const file = `${directory}/${name}`;
+    if (!keptFiles.has(file)) removeFile(file);
+  }
+};
+
+/** All readable records of a network, in no particular order. */
+export const listAttachments = (network: string, root = attachmentsDirectory): AttachmentRecord[] => {
+  const directory = `${root}/${network}`;
+  return namesIn(directory)
+    .filter((name) => !name.startsWith('.'))
+    .map((name) => readRecord(`${directory}/${name}`))
+    .filter((record) => record !== undefined);
+};
+
+/** The kernel's NAME_MAX, less the dot of an unfinished record. */
+const longestName = 254;
+
+/**
+ * `<containerID>.<ifname>` while that is unambiguous and fits into a directory entry; else a hash (the
+ * record has the whole). An ifname with a dot, such as `eth0.100`, could be read in two ways.
+ */
+const attachmentFile = (root: string, network: string, containerId: string, ifname: string): string => {
+  const name = `${containerId}.${ifname}`;
+  if (!ifname.includes('.') && Buffer.byteLength(name) <= longestName) return `${root}/${network}/${name}`;
+  const hash = new Bun.CryptoHasher('sha256').update(`${containerId}\0${ifname}`).digest('hex');
+  return `${root}/${network}/sha256-${hash}`;
+};
+
+/**
+ * Where a record is written before it takes its name. A leading dot never begins a record's name, as
+ * containerIDs start with a letter or a digit; and there is one for each attachment, so that what a
+ * killed ADD leaves goes with the attachment.
+ */
+const unfinished = (file: string): string => {
+  const slash = file.lastIndexOf('/') + 1;
+  return `${file.slice(0, slash)}.${file.slice(slash)}`;
+};
+
+const namesIn = (directory: string): string[] => {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+};
+
+const removeFile = (file: string): void => {
+  try {
+    unlinkSync(file);
+  } catch (error) {
+    if (!failedWith(error, 'ENOENT', 'ENOTDIR')) {
+      throw ioFailure(`remove the attachment's record ${file}`, error);
+    }
+  }
+};
+
+const writePrivately = (file: string, text: string): void => {
+  const write = () => writeFileSync(file, text, { mode: 0o600 });
+  try {
+    write();
+  } catch (error) {
+    if (!failedWith(error, 'ENOENT')) throw error;
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    write();
+  }
+};
+
+const readRecord = (file: string): AttachmentRecord | undefined => {
+  try {
+    const record: unknown = JSON.parse(readFileSync(file));
+    return isRecord(record) ? record : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
+const isRecord = (value: unknown): value is AttachmentRecord =>
+  isObject(value) &&
+  value.version === 1 &&
+  ['plugin', 'network', 'containerId', 'ifname', 'netns'].every((key) => typeof value[key] === 'string') &&
+  Array.isArray(value.addresses) &&
+  value.addresses.every(
+    (entry) => isObject(entry) && typeof entry.address === 'string' && typeof entry.subnet === 'string',
+  );
+
+const removeIfThere = (file: string): void => {
+  try {
+    unlinkSync(file);
+  } catch {
+    // It was never made.
+  }
+};
