@@ -1,0 +1,99 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { describeMachine } from './machine.ts';
+import { measureFloor, measureScenario, type Row, type Sides } from './measure.ts';
+import { waitForQuiet } from './quiet.ts';
+import { defaultRuns, type Scenario, scenarios } from './scenarios.ts';
+import { median, p95 } from './statistics.ts';
+import { firstCalls, resultTable, targetTable } from './tables.ts';
+import { judge } from './targets.ts';
+
+interface Options {
+  runs: number;
+  case: string[];
+  self: boolean;
+  json?: string;
+  ours: string;
+  reference: string;
+}
+
+const readOptions = (): Options =>
+  new Command('scripts/bench')
+    .description('Measures our plugins and the reference plugins in turn, each on a host of its own.')
+    .option(
+      '--runs <n>',
+      'calls per measurement; slow cases make proportionally fewer',
+      positive,
+      defaultRuns,
+    )
+    .option('--case <name>', `only this case; may be repeated: ${names().join(', ')}`, collect, [])
+    .option('--self', 'compare ours with itself, to see the noise', false)
+    .option('--json <file>', 'write every sample to a file')
+    .option('--ours <directory>', 'our plugins', 'dist/bin')
+    .option('--reference <directory>', 'the plugins to compare with', '/usr/lib/cni')
+    .parse()
+    .opts<Options>();
+
+const main = async (options: Options): Promise<number> => {
+  const ours = resolve(options.ours);
+  const sides: Sides = { ours, reference: options.self ? ours : resolve(options.reference) };
+  for (const bin of Object.values(sides)) {
+    if (!existsSync(join(bin, 'bridge'))) throw new Error(`there is no bridge plugin in ${bin}`);
+  }
+  const machine = describeMachine(sides);
+  const floor = await measureFloor(200);
+  const other = options.self ? 'ours again' : 'reference';
+  const rows: Row[] = [];
+  const failures: string[] = [];
+  for (const scenario of chosen(options.case)) {
+    await waitForQuiet();
+    progress(`${scenario.name}: ${scenario.about}`);
+    try {
+      rows.push(...(await measureScenario(scenario, sides, options.runs)));
+    } catch (error) {
+      failures.push(`${scenario.name}: ${error instanceof Error ? error.message : String(error)}`);
+      progress(`FAILED ${failures.at(-1)}`);
+    }
+  }
+  const noise = `Running /bin/true takes ${median(floor).toFixed(2)} ms (p95 ${p95(floor).toFixed(2)}) of every wall time.`;
+  const report = [machine, noise, '', resultTable(rows, other), '', ...firstCalls(rows, other)];
+  if (!options.self) report.push('', targetTable(judge(rows)));
+  if (failures.length > 0) report.push('', ...failures.map((failure) => `Not measured: ${failure}`));
+  console.log(report.join('\n'));
+  if (options.json !== undefined) {
+    writeFileSync(
+      options.json,
+      `${JSON.stringify({ machine, sides, runs: options.runs, floor, rows, failures }, null, 1)}\n`,
+    );
+  }
+  return failures.length === 0 ? 0 : 1;
+};
+
+const chosen = (wanted: readonly string[]): readonly Scenario[] => {
+  const unknown = wanted.find((name) => !names().includes(name));
+  if (unknown !== undefined) throw new Error(`no case ${unknown}; there are: ${names().join(', ')}`);
+  return wanted.length === 0 ? scenarios : scenarios.filter(({ name }) => wanted.includes(name));
+};
+
+const names = (): string[] => scenarios.map(({ name }) => name);
+
+const positive = (text: string): number => {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1)
+    throw new InvalidArgumentError('a whole number from 1 is wanted');
+  return value;
+};
+
+const collect = (value: string, former: string[]): string[] => [...former, value];
+
+const progress = (text: string): void => {
+  process.stderr.write(`bench: ${text}\n`);
+};
+
+try {
+  process.exitCode = await main(readOptions());
+} catch (error) {
+  progress(error instanceof Error ? error.message : String(error));
+  process.exitCode = 2;
+}

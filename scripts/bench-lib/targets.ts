@@ -1,0 +1,95 @@
+import type { Row, Samples } from './measure.ts';
+import type { Verb } from './scenarios.ts';
+import { median } from './statistics.ts';
+
+/** A promise about speed or size, and what came of it. */
+export interface Verdict {
+  about: string;
+  target: string;
+  measured: string;
+  met: boolean;
+}
+
+/** Judges the rows by the project's targets; those whose rows were not measured are left out. */
+export const judge = (rows: readonly Row[]): Verdict[] => {
+  const find = (scenario: string, step: string, verb: Verb) =>
+    rows.find((row) => row.scenario === scenario && row.step === step && row.verb === verb);
+  const against = againstReference.map(([about, scenario, verb, limit]) => {
+    const row = find(scenario, '', verb);
+    return ratioVerdict(about, row?.ours, row?.reference, limit);
+  });
+  const grown = againstItself.map(([about, scenario, before, after, limit]) =>
+    ratioVerdict(about, find(scenario, after, 'ADD')?.ours, find(scenario, before, 'ADD')?.ours, limit),
+  );
+  return [
+    ...against,
+    ...grown,
+    statusVerdict(find('status', '', 'STATUS')),
+    ...footprintVerdicts(rows),
+  ].filter((verdict) => verdict !== undefined);
+};
+
+const againstReference: readonly (readonly [string, string, Verb, number])[] = [
+  ['bridge + host-local, no NAT, ADD', 'l2', 'ADD', 1.2],
+  ['with ipMasq, ADD', 'masq', 'ADD', 0.7],
+  ['dual stack with ipMasq, ADD', 'dual-masq', 'ADD', 0.5],
+  ['with ipMasq, DEL', 'masq', 'DEL', 0.4],
+  ['100 pods, 16 at a time, ipMasq, ADD', 'churn', 'ADD', 0.6],
+  ['100 pods, 16 at a time, ipMasq, DEL', 'churn', 'DEL', 0.6],
+  ['CHECK, no NAT', 'l2', 'CHECK', 1],
+  ['CHECK, with ipMasq', 'masq', 'CHECK', 1],
+  ['CHECK, dual stack with ipMasq', 'dual-masq', 'CHECK', 1],
+];
+
+const againstItself: readonly (readonly [string, string, string, string, number])[] = [
+  ['ADD with 500 pods on the node / the first', 'density', 'first pod', 'with 500 pods', 1.3],
+  ['host-local ADD with 60,000 in use / none', 'host-local', 'empty range', '60,000 in use', 1.3],
+];
+
+const statusLimitMs = 12;
+const childrenLimit = 3;
+const memoryLimitMB = 30;
+
+const ratioVerdict = (
+  about: string,
+  samples: Samples | undefined,
+  base: Samples | undefined,
+  limit: number,
+): Verdict | undefined => {
+  if (samples === undefined || base === undefined) return undefined;
+  const ratio = wallMedian(samples) / wallMedian(base);
+  return { about, target: `≤ ${limit.toFixed(1)}`, measured: ratio.toFixed(2), met: ratio <= limit };
+};
+
+const statusVerdict = (row: Row | undefined): Verdict | undefined => {
+  if (row === undefined) return undefined;
+  const ms = wallMedian(row.ours);
+  return {
+    about: 'STATUS',
+    target: `≤ ${statusLimitMs} ms`,
+    measured: `${ms.toFixed(1)} ms`,
+    met: ms <= statusLimitMs,
+  };
+};
+
+const footprintVerdicts = (rows: readonly Row[]): (Verdict | undefined)[] => {
+  const children = rows.flatMap((row) => (row.verb === 'ADD' ? (row.ours.footprint?.children ?? []) : []));
+  const memory = rows.flatMap((row) => row.ours.footprint?.peakMB ?? []);
+  return [
+    largestVerdict('child processes per ADD, at most', children, childrenLimit, (value) => String(value)),
+    largestVerdict('peak memory, at most', memory, memoryLimitMB, (value) => `${value.toFixed(1)} MB`),
+  ];
+};
+
+const largestVerdict = (
+  about: string,
+  values: readonly number[],
+  limit: number,
+  format: (value: number) => string,
+): Verdict | undefined => {
+  if (values.length === 0) return undefined;
+  const largest = Math.max(...values);
+  return { about, target: `≤ ${limit}`, measured: format(largest), met: largest <= limit };
+};
+
+const wallMedian = (samples: Samples): number => median(samples.costs.map(({ wallMs }) => wallMs));
