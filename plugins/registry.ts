@@ -1,15 +1,23 @@
+import { plugin as hostLocal } from '../ipam/host-local/host-local.ts';
+import { plugin as staticIpam } from '../ipam/static/static.ts';
 import type { Plugin } from '../shared/cni/plugin.ts';
+import { plugin as bridge } from './bridge/bridge.ts';
+import { plugin as loopback } from './loopback/loopback.ts';
+import { plugin as veth } from './veth/veth.ts';
 
-/** Every plugin of this executable by the type name in a configuration; loaded when called for. */
-const loaders: Record<string, () => Promise<{ plugin: Plugin }>> = {
-  bridge: () => import('./bridge/bridge.ts'),
-  veth: () => import('./veth/veth.ts'),
-  ptp: () => import('./veth/veth.ts'),
-  loopback: () => import('./loopback/loopback.ts'),
-  'host-local': () => import('../ipam/host-local/host-local.ts'),
-  static: () => import('../ipam/static/static.ts'),
-};
+/**
+ * Every plugin of this executable by the type name in a configuration. All are imported at once: one
+ * chunk of code starts faster than the ten that lazy imports would split it into, and what of it is not
+ * called is not decoded.
+ */
+const plugins = new Map<string, Plugin>([
+  ['bridge', bridge],
+  ['veth', veth],
+  ['ptp', veth],
+  ['loopback', loopback],
+  ['host-local', hostLocal],
+  ['static', staticIpam],
+]);
 
 /** The plugin of that type name, or undefined when this executable has none. */
-export const loadPlugin = async (type: string): Promise<Plugin | undefined> =>
-  Object.hasOwn(loaders, type) ? (await loaders[type]?.())?.plugin : undefined;
+export const findPlugin = (type: string): Plugin | undefined => plugins.get(type);
