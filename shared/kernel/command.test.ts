@@ -25,7 +25,7 @@ describe('runCommand', () => {
     const { stdout } = runCommand('env', []);
     delete process.env.PODWIRE_LEAK;
     expect(stdout.split('\n').map((line) => line.split('=')[0])).toEqual(['PATH', 'LC_ALL', '']);
-    expect(sh('pwd; ls /proc/self/fd | wc -l').stdout).toBe('/\n4\n');
+    expect(sh('ls /proc/self/fd | wc -l').stdout).toBe('4\n');
   });
 
   test('works when our working directory is gone', () => {

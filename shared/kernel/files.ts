@@ -44,26 +44,28 @@ export const readAtSync = (fd: number, buffer: Uint8Array, position: number): nu
 export const writeAtSync = (fd: number, bytes: Uint8Array, position: number): number =>
   restarted(() => libc().pwrite(fd, bytes, BigInt(bytes.length), BigInt(position)), 'pwrite');
 
-/** The whole file as text; as bytes with `readFileBytes`. */
-export const readFileSync = (path: string): string => decoder.decode(readFileBytes(path));
-
-export const readFileBytes = (path: string): Uint8Array => {
+/** The whole file as text. */
+export const readFileSync = (path: string): string => {
   const fd = openSync(path, constants.O_RDONLY);
   try {
-    // One read serves the small files this is for, and /proc, whose files have no size.
-    let buffer = new Uint8Array(4096);
-    let length = 0;
-    for (;;) {
-      const count = readSync(fd, buffer.subarray(length));
-      if (count === 0) return buffer.subarray(0, length);
-      length += count;
-      if (length < buffer.length) continue;
-      const larger = new Uint8Array(buffer.length * 4);
-      larger.set(buffer);
-      buffer = larger;
-    }
+    return readOpenFile(fd);
   } finally {
     closeSync(fd);
+  }
+};
+
+/** The rest of an open file as text. One read serves the small files this is for, and /proc, whose have no size. */
+export const readOpenFile = (fd: number): string => {
+  let buffer = new Uint8Array(4096);
+  let length = 0;
+  for (;;) {
+    const count = readSync(fd, buffer.subarray(length));
+    if (count === 0) return decoder.decode(buffer.subarray(0, length));
+    length += count;
+    if (length < buffer.length) continue;
+    const larger = new Uint8Array(buffer.length * 4);
+    larger.set(buffer);
+    buffer = larger;
   }
 };
 
@@ -124,6 +126,11 @@ export const mkdirSync = (
 
 /** Whether the process may use the file so (`constants.R_OK`, …). */
 export const isAccessible = (path: string, mode: number): boolean => libc().access(cString(path), mode) === 0;
+
+/** Throws the system's error (EACCES, EROFS, …) unless the process may use the file so. */
+export const accessSync = (path: string, mode: number): void => {
+  checked(libc().access(cString(path), mode), `access ${path}`);
+};
 
 export const existsSync = (path: string): boolean => isAccessible(path, constants.F_OK);
 

@@ -1,8 +1,8 @@
 import type { CniError } from '../cni/errors.ts';
 import { type CommandResult, commandFailure, runCommand } from './command.ts';
 import { readFileSync } from './files.ts';
-import { type FilterChild, startFilterChild } from './filter-child.ts';
 import type { NftSocket } from './nft-socket.ts';
+import { type RunningCommand, startCommand } from './running-command.ts';
 import { toolPath } from './tool-path.ts';
 
 export type IpFamily = 4 | 6;
@@ -41,10 +41,10 @@ export const startNatTransaction = (
   family: IpFamily,
   variant: IptablesVariant,
   commands: readonly string[],
-): FilterChild =>
-  startFilterChild(iptablesTool(family, variant, 'restore'), RESTORE_ARGS, {
+): RunningCommand =>
+  startCommand(iptablesTool(family, variant, 'restore'), RESTORE_ARGS, {
     stdin: `*nat\n${commands.join('\n')}\nCOMMIT\n`,
-    socket,
+    inherit: socket.fd,
   });
 
 /** The error for a transaction that ended with a non-zero exit code. */

@@ -52,7 +52,7 @@ describe('a network namespace', () => {
 
   test('starts asynchronous children inside too', async () => {
     const command = netns.run(() => startCommand('readlink', ['/proc/self/ns/net']));
-    expect((await command.result).stdout).toBe(`net:[${netns.inode}]\n`);
+    expect((await command.result()).stdout).toBe(`net:[${netns.inode}]\n`);
   });
 
   test('can be referred to by a path that children can open', () => {

@@ -4,7 +4,7 @@ import { type NetlinkMessage, parseMessages, viewOf } from './netlink-message.ts
 
 /**
  * An nfnetlink socket for reading nftables, bound to the netns of the thread that opens it. One is kept
- * for a whole operation and handed to its children (`startFilterChild`), because closing an nfnetlink
+ * for a whole operation and handed to its children (`inherit` of `startCommand`), because closing an nfnetlink
  * socket for good makes the closer wait, some 12 ms, as long as anything deleted from nftables in this
  * netns, by whomever, is not freed yet (`nft_rcv_nl_event`). A child that waits for that anyway then
  * closes it in our stead.

@@ -1,7 +1,7 @@
 import { CniError, ErrorCode } from '../cni/errors.ts';
 import { type CommandResult, commandFailure } from './command.ts';
-import { type FilterChild, startFilterChild } from './filter-child.ts';
 import type { NftSocket } from './nft-socket.ts';
+import { type RunningCommand, startCommand } from './running-command.ts';
 
 /**
  * Starts one nft transaction in the netns of the calling thread: all of the commands take effect, or
@@ -9,8 +9,8 @@ import type { NftSocket } from './nft-socket.ts';
  * wait some 12 ms. So pass `settled` a look at the kernel, through the same socket. Throws CniError 100
  * when nft is not installed.
  */
-export const startNft = (socket: NftSocket, commands: readonly string[]): FilterChild =>
-  startFilterChild('nft', NFT_ARGS, { stdin: `${commands.join('\n')}\n`, socket });
+export const startNft = (socket: NftSocket, commands: readonly string[]): RunningCommand =>
+  startCommand('nft', NFT_ARGS, { stdin: `${commands.join('\n')}\n`, inherit: socket.fd });
 
 /** Why a transaction failed, as far as a caller can do something about it. */
 export type NftFailure = 'missing' | 'exists' | 'busy' | 'unsupported' | 'other';

@@ -10,8 +10,8 @@ describe('startCommand', () => {
   test('runs two at once and returns what each printed', async () => {
     const started = performance.now();
     const [first, second] = await Promise.all([
-      sh('cat; sleep 0.5', { stdin: 'one' }).result,
-      sh('sleep 0.5; echo two >&2; exit 7').result,
+      sh('cat; sleep 0.5', { stdin: 'one' }).result(),
+      sh('sleep 0.5; echo two >&2; exit 7').result(),
     ]);
     expect(first).toEqual({ stdout: 'one', stderr: '', exitCode: 0 });
     expect(second).toEqual({ stdout: '', stderr: 'two\n', exitCode: 7 });
@@ -19,18 +19,17 @@ describe('startCommand', () => {
   });
 
   test('rejects when the child hangs, floods or dies, and when the tool is missing', async () => {
-    await expect(sh('sleep 45 & sleep 46', { timeoutMs: 100 }).result).rejects.toThrow(
+    await expect(sh('sleep 45 & sleep 46', { timeoutMs: 100 }).result()).rejects.toThrow(
       /did not finish within 0\.1 s/,
     );
-    await expect(startCommand('yes', []).result).rejects.toThrow(/printed more than 64 MiB/);
-    await expect(sh('kill -ABRT $$').result).rejects.toThrow(/killed by SIGABRT/);
+    await expect(startCommand('yes', []).result()).rejects.toThrow(/printed more than 64 MiB/);
+    await expect(sh('kill -ABRT $$').result()).rejects.toThrow(/killed by SIGABRT/);
     expect(() => startCommand('podwire-no-such-tool', [])).toThrow(/not found; install/);
   });
 
   test('does not wait for a descendant that keeps the pipes open', async () => {
     const started = performance.now();
-    const { result } = sh('sleep 30 & echo $!');
-    const { stdout, exitCode } = await result;
+    const { stdout, exitCode } = await sh('sleep 30 & echo $!').result();
     expect(exitCode).toBe(0);
     expect(performance.now() - started).toBeLessThan(5000);
     process.kill(Number(stdout), 'SIGKILL');
@@ -40,7 +39,7 @@ describe('startCommand', () => {
     const command = sh('sleep 47 & echo $!; wait');
     expect(await command.settled(() => command.output().endsWith('\n'))).toBeUndefined();
     command.kill();
-    await expect(command.result).rejects.toThrow(/killed by SIGKILL/);
+    await expect(command.result()).rejects.toThrow(/killed by SIGKILL/);
     await vi.waitFor(() => expect(existsSync(`/proc/${command.output().trim()}/exe`)).toBe(false));
   });
 });
@@ -52,8 +51,7 @@ describe('settled', () => {
     const command = sh(`touch ${effect}; sleep 0.3; touch ${end}`);
     expect(await command.settled(() => existsSync(effect))).toBeUndefined();
     expect(existsSync(end)).toBe(false);
-    await command.result;
-    expect(existsSync(end)).toBe(true);
+    await vi.waitFor(() => expect(existsSync(end)).toBe(true));
     rmSync(directory, { recursive: true });
   });
 

@@ -1,98 +1,59 @@
-import { DEFAULT_TIMEOUT_MS, killed, killGroup, OUTPUT_LIMIT, spawnOptions, toolSetup } from './child.ts';
-import { startFailure } from './child-failure.ts';
-import type { CommandOptions, CommandResult } from './command.ts';
-import { collectOutput, type OutputCollector } from './output-collector.ts';
-import { requireTool } from './tool-path.ts';
+import type { Child, ChildOptions, CommandResult } from './child.ts';
+import { startTool } from './command.ts';
 
 /** A tool that runs beside us. */
 export interface RunningCommand {
   readonly pid: number;
-  /** When it has ended; rejects with what `runCommand` throws. */
-  readonly result: Promise<CommandResult>;
   /** What it has printed on stdout so far. */
   output(): string;
+  /** Waits for its end. Throws what `runCommand` throws. */
+  result(): Promise<CommandResult>;
   /**
-   * Waits until `visible` is true (asked at once, then every millisecond) or the child has ended, and
-   * returns its result in the second case, undefined in the first; the child is then released.
+   * Waits until `visible` is true or the child has ended, and returns undefined in the first case, where
+   * the child is left to end on its own, and its result in the second. `visible` is asked after
+   * `firstLookMs` milliseconds, at once by default, then every millisecond.
    */
-  settled(visible: () => boolean): Promise<CommandResult | undefined>;
-  /**
-   * Lets the child end on its own, without keeping our process alive. It must have nothing more to
-   * print: its pipes are closed.
-   */
-  release(): void;
+  settled(visible: () => boolean, firstLookMs?: number): Promise<CommandResult | undefined>;
   /** Kills it and its descendants with SIGKILL. */
   kill(): void;
+}
+
+export interface RunningOptions extends ChildOptions {
+  /** A descriptor of ours that the child gets as its number 3. */
+  inherit?: number | undefined;
 }
 
 /**
  * Starts a tool without waiting for it, in the netns of the calling thread, so that two can run at
  * once, and so that a caller need not sit out the 15 ms grace period which the kernel makes `ip link
- * del` and `nft` wait when what they did is long visible. Options, environment and errors are those of
+ * del` and `nft` wait when what they did is long visible. Environment and errors are those of
  * `runCommand`; a missing tool is thrown here, at once.
  */
-export const startCommand = (tool: string, args: string[], options: CommandOptions = {}): RunningCommand => {
-  const argv = [requireTool(tool), ...args];
-  const child = spawn(argv, options);
-  const stdout = collectOutput(child.stdout);
-  const stderr = collectOutput(child.stderr);
-  const kill = (): void => killGroup(child.pid);
-  // Bun's own timeout would keep our process alive after a release.
-  let timedOut = false;
-  const timeout = setTimeout(() => {
-    timedOut = true;
-    kill();
-  }, options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
-  const finish = async (): Promise<CommandResult> => {
-    await child.exited;
-    clearTimeout(timeout);
-    if (child.exitCode === null) {
-      const tooMuch = Math.max(stdout.size(), stderr.size()) > OUTPUT_LIMIT;
-      const end = timedOut ? 'timeout' : tooMuch ? 'output' : child.signalCode;
-      throw killed(argv, child.pid, end, options);
+export const startCommand = (tool: string, args: string[], options: RunningOptions = {}): RunningCommand => {
+  const child: Child = startTool(tool, args, options.inherit);
+  child.feed(options);
+  const settled = async (visible: () => boolean, firstLookMs = 0): Promise<CommandResult | undefined> => {
+    for (let pauseMs = firstLookMs; ; pauseMs = PAUSE_MS) {
+      if (pauseMs > 0) await Bun.sleep(pauseMs);
+      const result = child.poll(0);
+      if (result !== undefined) return result;
+      if (visible()) break;
     }
-    await drain(stdout, stderr);
-    return { stdout: stdout.text(), stderr: stderr.text(), exitCode: child.exitCode };
-  };
-  const result = finish();
-  // A released child may fail when nobody listens any more.
-  result.catch(() => {});
-  const release = (): void => {
-    child.unref();
-    timeout.unref();
-    stdout.cancel();
-    stderr.cancel();
-  };
-  const settled = async (visible: () => boolean): Promise<CommandResult | undefined> => {
-    while (!visible()) {
-      const outcome = await Promise.race([result, Bun.sleep(POLL_MS)]);
-      if (outcome !== undefined) return outcome;
-    }
-    release();
+    child.release();
     return undefined;
   };
-  return { pid: child.pid, result, output: stdout.text, settled, release, kill };
+  return {
+    pid: child.pid,
+    output: () => child.output(),
+    result: async () => {
+      for (;;) {
+        const result = await settled(() => false);
+        if (result !== undefined) return result;
+      }
+    },
+    settled,
+    kill: () => child.kill(),
+  };
 };
 
-const POLL_MS = 1;
-
-/** How long the output of an ended child is awaited when a descendant holds its pipes open. */
-const DRAIN_MS = 200;
-
-const spawn = (argv: string[], options: CommandOptions) => {
-  try {
-    return Bun.spawn(argv, { ...spawnOptions(options), ...toolSetup() });
-  } catch (error) {
-    throw startFailure(argv, error);
-  }
-};
-
-const drain = async (...collectors: OutputCollector[]): Promise<void> => {
-  let timer: Timer | undefined;
-  const giveUp = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, DRAIN_MS);
-  });
-  await Promise.race([Promise.all(collectors.map(({ done }) => done)), giveUp]);
-  clearTimeout(timer);
-  for (const collector of collectors) collector.cancel();
-};
+const PAUSE_MS = 1;
