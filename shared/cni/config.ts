@@ -7,6 +7,9 @@ import { negotiateVersion } from './versions.ts';
 
 const networkNamePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
+/** A directory on disk has the network's name (NAME_MAX). */
+const longestName = 255;
+
 /**
  * A network configuration as a plugin gets it on stdin.
  * Throws CniError 6 (no JSON object), 1 (cniVersion) or 7 (name or a shared key at fault).
@@ -16,11 +19,11 @@ export const parseConfig = (stdin: Uint8Array, command: Command, minVersion: str
   const fields = new Fields(json);
   const cniVersion = negotiateVersion(fields.string('cniVersion') ?? '', command, minVersion);
   const name = fields.string('name') ?? '';
-  if (!networkNamePattern.test(name)) {
+  if (!networkNamePattern.test(name) || name.length > longestName) {
     throw fields.invalid(
       'name',
       name === '' ? 'is missing' : 'is no network name',
-      'A network name starts with a letter or digit and holds only letters, digits, "_", "." and "-".',
+      `A network name starts with a letter or digit, holds only letters, digits, "_", "." and "-", and has at most ${longestName} of them.`,
     );
   }
   return {
@@ -77,7 +80,7 @@ const parseJsonObject = (stdin: Uint8Array): JsonObject => {
   } catch (error) {
     throw new CniError(
       ErrorCode.decodingFailure,
-      `the network configuration on stdin is not JSON: ${(error as Error).message}`,
+      `the network configuration on stdin is not JSON: ${(error as Error).message.slice(0, 200)}`,
       {
         details: text.trim() === '' ? 'stdin was empty.' : `It begins with ${show(text.slice(0, 60))}.`,
       },
@@ -85,7 +88,7 @@ const parseJsonObject = (stdin: Uint8Array): JsonObject => {
   }
   if (isObject(json)) return json;
   throw new CniError(ErrorCode.decodingFailure, 'the network configuration on stdin is not a JSON object', {
-    details: `It is ${show(json)}.`,
+    details: `It begins with ${show(text.slice(0, 60))}.`,
   });
 };
 

@@ -1,15 +1,18 @@
-import { accessSync, constants, statSync } from 'node:fs';
-import { runProgram } from '../kernel/command.ts';
+import { type CommandResult, runProgram } from '../kernel/command.ts';
+import { constants, isAccessible, statSync } from '../kernel/files.ts';
 import { validAttachments } from './config.ts';
 import { parseEnvironment } from './environment.ts';
-import { CniError, ErrorCode } from './errors.ts';
+import { CniError, ErrorCode, toCniError } from './errors.ts';
 import { show } from './fields.ts';
 import type { Call, Command, Plugin } from './plugin.ts';
 import { parseJsonOutput, parseResult } from './result-versions.ts';
 import type { JsonObject, Result } from './types.ts';
 
-/** A delegate has to answer within this many ms; the DHCP plugin is the slowest known, at about a minute. */
-const delegateTimeoutMs = 90_000;
+/**
+ * A delegate has to answer within this many ms, or what PODWIRE_DELEGATE_TIMEOUT_MS says instead; the DHCP
+ * plugin is the slowest known, at about a minute.
+ */
+const defaultTimeoutMs = 90_000;
 
 /**
  * Calls the plugin `type` found on CNI_PATH with our environment and the whole configuration
@@ -54,11 +57,12 @@ interface Target {
 }
 
 const findDelegate = async (call: Call, type: string): Promise<Target> => {
-  if (type.includes('/')) throw failed(type, 'is no plugin name: it holds a "/"');
+  if (/[/\0]/.test(type)) throw failed(type, 'is no plugin name: it holds a "/" or a NUL');
+  if (call.isDelegated || process.env[delegatedVariable]) throw circular(type);
   for (const directory of call.env.path) {
     const path = `${directory}/${type}`;
     if (!isExecutable(path)) continue;
-    return { path, plugin: isThisExecutable(path) ? await call.loadBuiltin(type) : undefined };
+    return { path, plugin: isThisExecutable(path) ? call.findBuiltin(type) : undefined };
   }
   throw failed(
     type,
@@ -72,14 +76,14 @@ const findDelegate = async (call: Call, type: string): Promise<Target> => {
 const inProcess = (call: Call, command: Command, plugin: Plugin): Call => ({
   ...call,
   env: parseEnvironment({ ...process.env, CNI_COMMAND: command }, plugin.knownArgs),
+  isDelegated: true,
 });
 
+/** Tells a delegate of ours that it is one. */
+const delegatedVariable = 'PODWIRE_DELEGATED';
+
 const execute = (call: Call, command: Command, type: string, path: string): string => {
-  const { stdout, stderr, exitCode } = runProgram(path, {
-    env: { ...process.env, CNI_COMMAND: command },
-    stdin: call.stdin,
-    timeoutMs: delegateTimeoutMs,
-  });
+  const { stdout, stderr, exitCode } = runToEnd(call, command, type, path);
   if (exitCode === 0) return stdout;
   const json = parseJsonOutput(stdout);
   if (typeof json?.code === 'number' && json.code > 0) throw reported(type, json, json.code);
@@ -87,6 +91,25 @@ const execute = (call: Call, command: Command, type: string, path: string): stri
     type,
     `ended with exit code ${exitCode}: ${show((stdout.trim() || stderr.trim()).slice(0, 400))}`,
   );
+};
+
+const runToEnd = (call: Call, command: Command, type: string, path: string): CommandResult => {
+  try {
+    return runProgram(path, {
+      env: { ...process.env, CNI_COMMAND: command, [delegatedVariable]: '1' },
+      stdin: call.stdin,
+      timeoutMs: delegateTimeoutMs(),
+    });
+  } catch (error) {
+    // It could not be started, was killed, or took too long.
+    const { message, details } = toCniError(error);
+    throw failed(type, `failed: ${message}`, error, details);
+  }
+};
+
+const delegateTimeoutMs = (): number => {
+  const given = Number(process.env.PODWIRE_DELEGATE_TIMEOUT_MS);
+  return given > 0 ? given : defaultTimeoutMs;
 };
 
 /** The delegate's own error keeps its code and message; who reported it goes into the details. */
@@ -98,22 +121,26 @@ const reported = (type: string, json: JsonObject, code: number): CniError => {
 };
 
 const failed = (type: string, problem: string, cause?: unknown, details?: string): CniError =>
-  new CniError(ErrorCode.delegateFailed, `delegated plugin "${type}" ${problem}`, {
+  new CniError(ErrorCode.delegateFailed, `delegated plugin ${show(type)} ${problem}`, {
     details: details ?? 'See the log of that plugin.',
     cause,
   });
 
-const isExecutable = (path: string): boolean => {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
-};
+/**
+ * A delegate gets our configuration, so one that delegates itself would look up the same "ipam.type" and
+ * call itself without end: as happens when that key names a network plugin.
+ */
+const circular = (type: string): CniError =>
+  new CniError(
+    ErrorCode.invalidNetworkConfig,
+    `invalid configuration: "ipam.type" is ${show(type)}, which needs an IPAM plugin itself`,
+    { details: 'Name an IPAM plugin, such as "host-local".' },
+  );
+
+const isExecutable = (path: string): boolean => isAccessible(path, constants.X_OK) && statSync(path).isFile;
 
 const isThisExecutable = (path: string): boolean => {
-  const found = statSync(path, { bigint: true });
-  const own = statSync('/proc/self/exe', { bigint: true });
+  const found = statSync(path);
+  const own = statSync('/proc/self/exe');
   return found.dev === own.dev && found.ino === own.ino;
 };

@@ -3,11 +3,11 @@ import { parseConfig, peekVersion, validAttachments } from './config.ts';
 import { parseEnvironment } from './environment.ts';
 import { CniError, ErrorCode, toCniError } from './errors.ts';
 import type { Call, Environment, Plugin } from './plugin.ts';
-import { readStdin, readStdinIfReady, writeAll } from './process-io.ts';
+import { readStdin, readStdinIfReady, surviveFileSizeLimit, writeAll } from './process-io.ts';
 import { formatResult } from './result-versions.ts';
 import type { JsonObject } from './types.ts';
 
-type LoadBuiltin = Call['loadBuiltin'];
+type FindBuiltin = Call['findBuiltin'];
 
 /** VERSION gets its input in the same instant or not at all, and must not wait on an open stdin (ms). */
 const versionInputWaitMs = 100;
@@ -16,7 +16,7 @@ const versionInputWaitMs = 100;
  * One plugin call from environment and stdin to stdout and exit code (SPEC.md, "Execution protocol"):
  * exactly one result or one error object, never both. Returns the exit code.
  */
-export const runPlugin = async (plugin: Plugin, loadBuiltin: LoadBuiltin): Promise<number> => {
+export const runPlugin = async (plugin: Plugin, findBuiltin: FindBuiltin): Promise<number> => {
   if (!process.env.CNI_COMMAND) {
     writeAll(2, aboutText(plugin.title));
     return 0;
@@ -29,7 +29,8 @@ export const runPlugin = async (plugin: Plugin, loadBuiltin: LoadBuiltin): Promi
       return 0;
     }
     stdin = readStdin();
-    await runVerb(plugin, env, stdin, loadBuiltin);
+    surviveFileSizeLimit();
+    await runVerb(plugin, env, stdin, findBuiltin);
     return 0;
   } catch (error) {
     printError(toCniError(error), peekVersion(stdin));
@@ -41,10 +42,10 @@ const runVerb = async (
   plugin: Plugin,
   env: Environment,
   stdin: Uint8Array,
-  loadBuiltin: LoadBuiltin,
+  findBuiltin: FindBuiltin,
 ): Promise<void> => {
   const config = parseConfig(stdin, env.command, plugin.minVersion ?? '0.1.0');
-  const call: Call = { env, config, stdin, loadBuiltin, checkpoint: async () => {} };
+  const call: Call = { env, config, stdin, findBuiltin, checkpoint: async () => {} };
   switch (env.command) {
     case 'ADD':
       return add(plugin, { ...call, checkpoint: watchSignals() });

@@ -41,14 +41,17 @@ export const parseEnvironment = (variables: Variables, knownArgs?: readonly stri
     containerId,
     ifname,
     netns: variables.CNI_NETNS ?? '',
-    args: parseArgs(variables.CNI_ARGS ?? '', knownArgs),
+    args: checksArgs(command) ? parseArgs(variables.CNI_ARGS ?? '', knownArgs) : new Map(),
     path: (variables.CNI_PATH ?? '').split(':').filter((directory) => directory !== ''),
     netnsOverride: isTrue(variables.CNI_NETNS_OVERRIDE),
   };
 };
 
+/** DEL must go through with the very CNI_ARGS that ADD was refused for; it, GC and STATUS need none. */
+const checksArgs = (command: Command): boolean => command === 'ADD' || command === 'CHECK';
+
 const parseCommand = (text: string): Command => {
-  if (text in requiredBy) return text as Command;
+  if (Object.hasOwn(requiredBy, text)) return text as Command;
   throw invalid(
     `unknown CNI_COMMAND: ${show(text)}`,
     `CNI_COMMAND must be one of ${Object.keys(requiredBy).join(', ')}.`,
@@ -64,15 +67,18 @@ const checkContainerId = (id: string): void => {
   }
 };
 
-/** The kernel's dev_valid_name: at most 15 bytes, not "." or "..", no "/", ":" or white space. */
+/**
+ * The kernel's dev_valid_name: at most 15 bytes, not "." or "..", no "/", ":" or white space; and no "%",
+ * which it takes for a pattern to be numbered: "eth%d" would make "eth0".
+ */
 const checkIfname = (name: string): void => {
   const problem =
     new TextEncoder().encode(name).length > 15
       ? 'it is longer than 15 bytes'
       : name === '.' || name === '..'
         ? 'it is a directory name'
-        : /[/:\s]/.test(name)
-          ? 'it holds "/", ":" or white space'
+        : /[/:%\s]/.test(name)
+          ? 'it holds "/", ":", "%" or white space'
           : undefined;
   if (problem !== undefined) {
     throw invalid(`invalid CNI_IFNAME: ${show(name)}`, `An interface name can't be this: ${problem}.`);

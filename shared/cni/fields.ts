@@ -103,6 +103,15 @@ export const isObject = (value: unknown): value is JsonObject =>
 
 /** A value as it stands in an error message: JSON, cut to a readable length. */
 export const show = (value: unknown): string => {
-  const text = JSON.stringify(value) ?? 'nothing';
+  const text = toJson(value);
   return text.length <= 120 ? text : `${text.slice(0, 117)}…`;
+};
+
+const toJson = (value: unknown): string => {
+  try {
+    return JSON.stringify(value) ?? 'nothing';
+  } catch {
+    // JSON.parse reads deeper nesting than JSON.stringify writes.
+    return 'a value nested too deeply to be shown';
+  }
 };

@@ -2,6 +2,12 @@ import type { JsonObject, Result } from './types.ts';
 
 export type Command = 'ADD' | 'DEL' | 'CHECK' | 'GC' | 'STATUS' | 'VERSION';
 
+/**
+ * The CNI_ARGS keys of the conventions (CONVENTIONS.md, "CNI_ARGS"). A network plugin and its IPAM plugin get the
+ * same ones, so each lets the other's pass.
+ */
+export const conventionalArgs: readonly string[] = ['IP', 'GATEWAY', 'MAC'];
+
 /** The validated environment of a call (SPEC.md, "Parameters"). Empty string: not given. */
 export interface Environment {
   command: Command;
@@ -43,8 +49,10 @@ export interface Call {
   config: NetworkConfig;
   /** stdin as read: a delegate gets exactly these bytes. */
   stdin: Uint8Array;
-  /** Loads a plugin of this executable by type name, for delegation without a second process. */
-  loadBuiltin: (type: string) => Promise<Plugin | undefined>;
+  /** A network plugin called us as its IPAM plugin, in this process. */
+  isDelegated?: boolean;
+  /** Finds a plugin of this executable by type name, for delegation without a second process. */
+  findBuiltin: (type: string) => Plugin | undefined;
   /**
    * Throws CniError 106 when SIGTERM, SIGINT or SIGHUP arrived; an ADD calls it between its steps
    * so that an interrupted one is undone.

@@ -1,3 +1,4 @@
+import { parseAddress, parseCidr } from '../kernel/address-math.ts';
 import { CniError, ErrorCode } from './errors.ts';
 import { Fields, isObject } from './fields.ts';
 import type { Dns, Interface, IpConfig, JsonObject, JsonValue, Result, Route } from './types.ts';
@@ -5,8 +6,6 @@ import { isAtLeast } from './versions.ts';
 
 /** cniVersion 0.1.0 and 0.2.0 have one address per family and no interfaces. */
 const isLegacy = (version: string): boolean => !isAtLeast(version, '0.3.0');
-
-const cidrPattern = /^[0-9a-fA-F.:]+\/\d{1,3}$/;
 
 /**
  * A result of any version (a delegate's output or `prevResult`) in the internal form. One without
@@ -64,11 +63,9 @@ export const parseDns = (fields: Fields): Dns => {
 
 /** Routes as results and the IPAM plugins' configurations write them. */
 export const parseRoute = (fields: Fields): Route => {
-  const dst = fields.string('dst') ?? '';
-  if (!cidrPattern.test(dst)) throw fields.invalid('dst', 'must be a destination in CIDR notation');
-  const route: Route = { dst };
-  const gw = fields.string('gw');
-  if (gw) route.gw = gw;
+  const route: Route = { dst: parseCidrText(fields, 'dst') };
+  const gw = parseAddressText(fields, 'gw');
+  if (gw !== undefined) route.gw = gw;
   for (const key of ['mtu', 'advmss', 'priority', 'table'] as const) {
     const value = fields.integer(key, 0, 0xffff_ffff);
     if (value !== undefined) route[key] = value;
@@ -90,14 +87,27 @@ const parseInterface = (fields: Fields): Interface => {
 };
 
 const parseIp = (fields: Fields): IpConfig => {
-  const address = fields.string('address') ?? '';
-  if (!cidrPattern.test(address)) throw fields.invalid('address', 'must be an address in CIDR notation');
-  const ip: IpConfig = { address };
-  const gateway = fields.string('gateway');
-  if (gateway) ip.gateway = gateway;
+  const ip: IpConfig = { address: parseCidrText(fields, 'address') };
+  const gateway = parseAddressText(fields, 'gateway');
+  if (gateway !== undefined) ip.gateway = gateway;
   const index = fields.integer('interface', -1, 0xffff);
   if (index !== undefined) ip.interface = index;
   return ip;
+};
+
+/** The text as it is, once it is known to be an address with a prefix length. */
+const parseCidrText = (fields: Fields, key: string): string => {
+  const text = fields.string(key) ?? '';
+  if (parseCidr(text) === undefined) throw fields.invalid(key, 'must be an address in CIDR notation');
+  return text;
+};
+
+/** The same for a lone address; an empty text counts as absent. */
+const parseAddressText = (fields: Fields, key: string): string | undefined => {
+  const text = fields.string(key) || undefined;
+  if (text !== undefined && parseAddress(text) === undefined)
+    throw fields.invalid(key, 'must be an IP address');
+  return text;
 };
 
 const parseLegacyResult = (fields: Fields): Result => {
@@ -105,10 +115,9 @@ const parseLegacyResult = (fields: Fields): Result => {
   for (const key of ['ip4', 'ip6']) {
     if (!fields.has(key)) continue;
     const part = fields.fields(key);
-    const address = part.string('ip') ?? '';
-    if (!cidrPattern.test(address)) throw part.invalid('ip', 'must be an address in CIDR notation');
-    const gateway = part.string('gateway');
-    result.ips.push(gateway ? { address, gateway } : { address });
+    const address = parseCidrText(part, 'ip');
+    const gateway = parseAddressText(part, 'gateway');
+    result.ips.push(gateway === undefined ? { address } : { address, gateway });
     result.routes.push(...part.fieldsList('routes').map(parseRoute));
   }
   return result;

@@ -1,5 +1,6 @@
 import { newestVersion, supportedVersions } from './about.ts';
 import { CniError, ErrorCode } from './errors.ts';
+import { show } from './fields.ts';
 import type { Command } from './plugin.ts';
 
 /** What a configuration without `cniVersion` speaks (SPEC.md before 0.2.0 had no such key). */
@@ -21,7 +22,7 @@ export const negotiateVersion = (given: string, command: Command, minVersion: st
   if (!supportedVersions.includes(version)) {
     throw new CniError(
       ErrorCode.incompatibleVersion,
-      `incompatible CNI versions: cniVersion "${version}" is not supported`,
+      `incompatible CNI versions: cniVersion ${show(version)} is not supported`,
       {
         details: `Supported versions: ${supportedVersions.join(', ')}. Set "cniVersion" to one of them.`,
       },
