@@ -1,4 +1,4 @@
-import type { Plugin } from '../../shared/cni/plugin.ts';
+import { conventionalArgs, type Plugin } from '../../shared/cni/plugin.ts';
 import { add } from './add.ts';
 import { check } from './check.ts';
 import { del, gc } from './release.ts';
@@ -10,7 +10,7 @@ import { status } from './status.ts';
  */
 export const plugin: Plugin = {
   title: 'host-local',
-  knownArgs: ['IP'],
+  knownArgs: conventionalArgs,
   add: (call) => add(call),
   del: (call) => del(call),
   check: (call) => check(call),

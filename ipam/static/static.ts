@@ -1,5 +1,5 @@
 import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
-import type { Call, Plugin } from '../../shared/cni/plugin.ts';
+import { type Call, conventionalArgs, type Plugin } from '../../shared/cni/plugin.ts';
 import type { IpConfig, Result } from '../../shared/cni/types.ts';
 import { formatAddress, formatCidr, parseAddress, parseCidr } from '../../shared/kernel/address-math.ts';
 import { parseStatic, type StaticAddress } from './config.ts';
@@ -11,7 +11,7 @@ import { parseStatic, type StaticAddress } from './config.ts';
  */
 export const plugin: Plugin = {
   title: 'static',
-  knownArgs: ['IP', 'GATEWAY'],
+  knownArgs: conventionalArgs,
   add: ({ config, env }) => resultOf(config, env),
   del: () => {},
   check: ({ config, env }) => {

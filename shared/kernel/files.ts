@@ -171,6 +171,19 @@ export const statSync = (path: string): FileStatus => statx(AT_FDCWD, path, 0, `
 
 export const fstatSync = (fd: number): FileStatus => statx(fd, '', AT_EMPTY_PATH, 'fstat');
 
+/** The chunks as one; without `Buffer`, whose first use costs 0.1 ms and 0.8 MB. */
+export const joinBytes = (chunks: readonly Uint8Array[]): Uint8Array => {
+  const [first, ...others] = chunks;
+  if (first !== undefined && others.length === 0) return first;
+  const joined = new Uint8Array(chunks.reduce((length, chunk) => length + chunk.length, 0));
+  let offset = 0;
+  for (const chunk of chunks) {
+    joined.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return joined;
+};
+
 /** `a/b` of `a/b/c`, `/` of `/a`. */
 export const dirname = (path: string): string => path.slice(0, Math.max(1, path.lastIndexOf('/')));
 

@@ -42,22 +42,32 @@ export class IpBatch {
 
 /**
  * An `ip` that was started ahead of its batch, in the netns of the calling thread: its own start-up
- * (about 1 ms) then goes on beside ours. It serves once; one that is not used ends with our process.
+ * (about 1 ms) then goes on beside ours. It serves once.
  */
 export interface WaitingIp {
   /** As `runIpBatch`. */
   run(batch: IpBatch, context: string): string;
+  /** Ends one that is not needed; does nothing after `run`. */
+  dismiss(): void;
 }
 
 /** Starts it. Throws CniError 100 when there is no `ip`. */
 export const startIp = (): WaitingIp => {
   const child = startTool('ip', BATCH_ARGS);
+  let isWaiting = true;
   return {
     run: (batch, context) => {
+      isWaiting = false;
       child.feed({ stdin: batch.toString() });
       const result = child.wait();
       if (result.exitCode !== 0) throw ipBatchFailure(batch, result, context);
       return result.stdout;
+    },
+    dismiss: () => {
+      if (!isWaiting) return;
+      isWaiting = false;
+      child.kill();
+      child.release();
     },
   };
 };

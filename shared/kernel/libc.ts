@@ -49,6 +49,7 @@ const open = () =>
     flock: { args: ['i32', 'i32'], returns: 'i32' },
     fstatfs: { args: ['i32', 'ptr'], returns: 'i32' },
     ftruncate: { args: ['i32', 'i64'], returns: 'i32' },
+    getrandom: { args: ['ptr', 'u64', 'u32'], returns: 'i32' },
     ioctl: { args: ['i32', 'u64', 'ptr'], returns: 'i32' },
     link: { args: ['ptr', 'ptr'], returns: 'i32' },
     mkdir: { args: ['ptr', 'u32'], returns: 'i32' },

@@ -1,6 +1,9 @@
+import { checked, libc } from './libc.ts';
+
 /** A random unicast address from the locally administered range, such as `0a:58:1b:9c:00:ff`. */
 export const randomMac = (): string => {
-  const bytes = crypto.getRandomValues(new Uint8Array(6));
+  const bytes = new Uint8Array(6);
+  checked(libc().getrandom(bytes, BigInt(bytes.length), 0), 'getrandom');
   // Bit 0 of the first byte: multicast; bit 1: locally administered (IEEE 802).
   bytes[0] = ((bytes[0] ?? 0) & 0xfc) | 0x02;
   return formatMac(bytes);

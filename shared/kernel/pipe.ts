@@ -1,4 +1,4 @@
-import { closeSync, readSync } from './files.ts';
+import { closeSync, joinBytes, readSync } from './files.ts';
 import { libc } from './libc.ts';
 
 /** The reading end of a child's output, which is collected as it comes. */
@@ -26,7 +26,7 @@ export class Pipe {
   }
 
   text(): string {
-    return this.#chunks.length === 0 ? '' : Buffer.concat(this.#chunks).toString();
+    return new TextDecoder().decode(joinBytes(this.#chunks));
   }
 
   close(): void {

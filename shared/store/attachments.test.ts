@@ -8,6 +8,7 @@ import {
   listAttachments,
   readAttachment,
   removeAttachment,
+  removeOtherAttachments,
   saveAttachment,
 } from './attachments.ts';
 
@@ -95,4 +96,31 @@ test('a place that cannot be written is an I/O error and leaves nothing', () => 
   saveAttachment(record('c1', 'eth0'), join(root, 'net', 'c2.eth0'));
   expect(() => saveAttachment(record('c2', 'eth0'), root)).toThrow(expect.objectContaining({ code: 5 }));
   expect(readdirSync(join(root, 'net'))).toEqual(['c2.eth0']);
+});
+
+test('what a killed ADD was writing goes with the attachment', () => {
+  saveAttachment(record('c1', 'eth0'), root);
+  writeFileSync(join(root, 'net', '.c1.eth0'), '{"version"');
+  expect(listAttachments('net', root)).toHaveLength(1);
+  removeAttachment('net', 'c1', 'eth0', root);
+  expect(readdirSync(join(root, 'net'))).toEqual([]);
+});
+
+test('all but the kept attachments of a network can be forgotten', () => {
+  const long = 'x'.repeat(300);
+  for (const id of ['c1', 'c2', long]) saveAttachment(record(id, 'eth0'), root);
+  saveAttachment(record('c1', 'net1'), root);
+  for (const name of ['.c1.eth0', '.c2.eth0', '.4711.new', 'damaged'])
+    writeFileSync(join(root, 'net', name), '{');
+  const kept = [long, 'c1', 'unknown'].map((containerID) => ({ containerID, ifname: 'eth0' }));
+  removeOtherAttachments('net', kept, root);
+  expect(
+    listAttachments('net', root)
+      .map(({ containerId, ifname }) => `${containerId} ${ifname}`)
+      .sort(),
+  ).toEqual(['c1 eth0', `${long} eth0`]);
+  expect(readdirSync(join(root, 'net'))).toHaveLength(3);
+  removeOtherAttachments('net', [], root);
+  removeOtherAttachments('unknown', [], root);
+  expect(readdirSync(join(root, 'net'))).toEqual([]);
 });

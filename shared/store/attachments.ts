@@ -104,7 +104,8 @@ const longestName = 254;
  */
 const attachmentFile = (root: string, network: string, containerId: string, ifname: string): string => {
   const name = `${containerId}.${ifname}`;
-  if (!ifname.includes('.') && Buffer.byteLength(name) <= longestName) return `${root}/${network}/${name}`;
+  if (!ifname.includes('.') && new TextEncoder().encode(name).length <= longestName)
+    return `${root}/${network}/${name}`;
   const hash = new Bun.CryptoHasher('sha256').update(`${containerId}\0${ifname}`).digest('hex');
   return `${root}/${network}/sha256-${hash}`;
 };
