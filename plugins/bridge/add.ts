@@ -9,14 +9,15 @@ import {
   hostInterfaceAlias,
   hostInterfaceName,
 } from '../../shared/attachment/host-interface-name.ts';
-import { chooseDns } from '../../shared/attachment/network-keys.ts';
 import { ownerOf } from '../../shared/attachment/owner.ts';
 import { resolveRoutes } from '../../shared/attachment/pod-batch.ts';
 import { enableForwarding } from '../../shared/attachment/pod-sysctls.ts';
 import { completeRecord, rememberAttachment } from '../../shared/attachment/record.ts';
 import { type Undo, withUndo } from '../../shared/attachment/undo.ts';
+import { waitForDelivery } from '../../shared/attachment/wait-for-delivery.ts';
+import { startIps } from '../../shared/attachment/waiting-ips.ts';
 import type { Call } from '../../shared/cni/plugin.ts';
-import { emptyResult, type Interface, type Result } from '../../shared/cni/types.ts';
+import { emptyResult, type Interface, type IpConfig, type Result } from '../../shared/cni/types.ts';
 import { isAtLeast } from '../../shared/cni/versions.ts';
 import { readLink } from '../../shared/kernel/link.ts';
 import { randomMac } from '../../shared/kernel/mac.ts';
@@ -35,6 +36,7 @@ export const addToBridge = (call: Call): Promise<Result> =>
   withUndo(async (undo) => {
     const config = parseBridgeConfig(call);
     const netns = requireContainerNetns(call.env);
+    const ip = startIps(netns, undo);
     await requireFreeInterface(call, netns);
     const allocated = await allocate(call, config, undo);
     await call.checkpoint();
@@ -53,15 +55,15 @@ export const addToBridge = (call: Call): Promise<Result> =>
     undo.add('remove the packet filter rules', filters.remove);
     const gateways = config.isGateway ? gatewaysOf(allocated.ips) : [];
     undo.add(`remove the interface "${names.hostInterface}"`, () => deleteLink(names.hostInterface));
-    const host = await applyHostSide(config, names, gateways);
+    const host = await applyHostSide(ip.host, config, names, gateways);
     if (config.isGateway) enableForwarding(allocated.ips);
     await call.checkpoint();
 
     if (!config.disableContainerInterface) {
-      configurePod(netns, {
+      configurePod(netns, ip.pod, {
         ifname: call.env.ifname,
         ips: allocated.ips,
-        routes: resolveRoutes(allocated.routes, allocated.ips),
+        routes: resolveRoutes(allocated.routes, allocated.ips, cidrsOf(allocated.ips)),
         enableDad: config.enableDad,
         noPrefixRoute: false,
       });
@@ -70,8 +72,13 @@ export const addToBridge = (call: Call): Promise<Result> =>
     if (!config.disableContainerInterface) {
       waitForPort(names.hostInterface);
       if (config.enableDad) await waitForDad(netns, call.env.ifname);
+      netns.run(() => waitForDelivery(call.env.ifname, cidrsOf(allocated.ips)));
       announcePod(netns, call.env.ifname);
     }
+    waitForDelivery(
+      gatewayDevice(config),
+      gateways.map(({ cidr }) => cidr),
+    );
     await call.checkpoint();
     completeRecord(record, backend);
     return resultOf(call, config, names, allocated, host);
@@ -79,12 +86,14 @@ export const addToBridge = (call: Call): Promise<Result> =>
 
 /** The addresses and routes the pod gets, gateways included; none on a network without IPAM. */
 const allocate = async (call: Call, config: BridgeConfig, undo: Undo): Promise<Result> => {
-  if (config.ipamType === '') return { ...emptyResult(), dns: config.dns };
+  if (config.ipamType === '') return { ...emptyResult(), dns: config.dns ?? {} };
   const ipam = await allocateAddresses(call, config.ipamType, undo);
   const ips = (config.isGateway ? withGateways(ipam.ips) : ipam.ips).map((ip) => ({ ...ip, interface: 2 }));
   const routes = config.isDefaultGateway ? withDefaultRoutes(ipam.routes, ips) : ipam.routes;
-  return { interfaces: [], ips, routes, dns: chooseDns(config.dns, ipam) };
+  return { interfaces: [], ips, routes, dns: config.dns ?? ipam.dns };
 };
+
+const cidrsOf = (ips: IpConfig[]): string[] => ips.map(({ address }) => address);
 
 const chooseNames = (call: Call, config: BridgeConfig, netns: Netns): Names => {
   const owner = ownerOf(call);

@@ -1,10 +1,10 @@
+import { prepareHostDevice } from '../../shared/attachment/pod-sysctls.ts';
 import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
 import type { Interface } from '../../shared/cni/types.ts';
 import { type AddressState, readAddresses } from '../../shared/kernel/address.ts';
 import { commandFailure, runCommand } from '../../shared/kernel/command.ts';
-import { type IpBatch, runIpBatch } from '../../shared/kernel/ip-batch.ts';
+import type { IpBatch, WaitingIp } from '../../shared/kernel/ip-batch.ts';
 import { type LinkState, readLink, waitForLink } from '../../shared/kernel/link.ts';
-import { writeSysctl } from '../../shared/kernel/sysctl.ts';
 import { withLock } from '../../shared/store/lock.ts';
 import { type BridgeConfig, gatewayDevice, usesVlans } from './config.ts';
 import { type Gateway, gatewayChanges } from './gateways.ts';
@@ -37,14 +37,15 @@ const BR_STATE_DISABLED = 0;
  * lock: of several first pods, one makes it.
  */
 export const applyHostSide = async (
+  ip: WaitingIp,
   config: BridgeConfig,
   names: Names,
   gateways: Gateway[],
 ): Promise<HostSide> => {
   const plan = planHostSide(config, names, gateways);
-  if (!plan.changesBridge) return carryOut(config, names, plan);
+  if (!plan.changesBridge) return carryOut(ip, config, names, plan);
   return withLock(`/run/podwire/locks/bridge-${config.bridge}`, () =>
-    carryOut(config, names, planHostSide(config, names, gateways)),
+    carryOut(ip, config, names, planHostSide(config, names, gateways)),
   );
 };
 
@@ -66,6 +67,8 @@ interface HostPlan {
   batch: IpBatch;
   observed: Observed;
   changesBridge: boolean;
+  /** The gateway addresses are on a device of their own. */
+  needsVlanDevice: boolean;
 }
 
 const planHostSide = (config: BridgeConfig, names: Names, gateways: Gateway[]): HostPlan => {
@@ -73,39 +76,40 @@ const planHostSide = (config: BridgeConfig, names: Names, gateways: Gateway[]): 
   const bridge = readLink(config.bridge);
   const vlanDevice = config.vlan === 0 ? undefined : readLink(device);
   const observed: Observed = { bridge, vlanDevice };
-  const batch = bridgeBatch(config, observed, names);
+  const needsVlanDevice = config.vlan !== 0 && gateways.length > 0;
+  const batch = bridgeBatch(config, observed, names, needsVlanDevice);
   const carrier = config.vlan === 0 ? bridge : vlanDevice;
   const present: AddressState[] =
     carrier === undefined || gateways.length === 0 ? [] : readAddresses(carrier.index);
-  addGatewayLines(batch, device, gatewayChanges(device, gateways, present, config.forceAddress));
+  addGatewayLines(batch, device, carrier, gatewayChanges(device, gateways, present, config.forceAddress));
   const changesBridge = batch.size > 0;
   addPortLines(batch, config, names, readLink(names.hostInterface) !== undefined);
-  return { batch, observed, changesBridge };
+  return { batch, observed, changesBridge, needsVlanDevice };
 };
 
-const carryOut = (config: BridgeConfig, names: Names, { batch, observed }: HostPlan): HostSide => {
+const carryOut = (ip: WaitingIp, config: BridgeConfig, names: Names, plan: HostPlan): HostSide => {
   try {
-    runIpBatch(batch, `could not attach the container to the bridge "${config.bridge}"`);
+    ip.run(plan.batch, `could not attach the container to the bridge "${config.bridge}"`);
+    if (usesVlans(config)) applyVlans(config, names, plan);
   } catch (error) {
     throw usesVlans(config) ? explainVlanFailure(error) : error;
   }
-  if (usesVlans(config)) applyVlans(config, names, observed);
-  if (observed.bridge === undefined) writeSysctl(`net/ipv6/conf/${config.bridge}/accept_ra`, '0');
-  return describe(config, names);
+  if (plan.observed.bridge === undefined) prepareHostDevice(config.bridge);
+  return describe(config, names, plan.needsVlanDevice);
 };
 
-const applyVlans = (config: BridgeConfig, names: Names, observed: Observed): void => {
-  const lines = vlanLines(config, names, config.isGateway && observed.vlanDevice === undefined);
+const applyVlans = (config: BridgeConfig, names: Names, { observed, needsVlanDevice }: HostPlan): void => {
+  const lines = vlanLines(config, names, needsVlanDevice && observed.vlanDevice === undefined);
   const args = ['-batch', '-'];
   const result = runCommand('bridge', args, { stdin: `${lines.join('\n')}\n` });
   if (result.exitCode !== 0)
     throw commandFailure('bridge', args, result, 'could not set the VLANs of the bridge port');
 };
 
-const describe = (config: BridgeConfig, names: Names): HostSide => {
+const describe = (config: BridgeConfig, names: Names, hasVlanDevice: boolean): HostSide => {
   const bridge = readLink(config.bridge);
   const port = readLink(names.hostInterface);
-  const vlanDevice = config.vlan !== 0 && config.isGateway ? readLink(gatewayDevice(config)) : undefined;
+  const vlanDevice = hasVlanDevice ? readLink(gatewayDevice(config)) : undefined;
   if (bridge === undefined || port === undefined) {
     throw new CniError(
       ErrorCode.conflict,

@@ -1,7 +1,8 @@
 import { sameCidr } from '../../shared/attachment/address-compare.ts';
 import {
+  checkHostEnd,
   checkPodInterface,
-  compareLink,
+  compareMac,
   containerInterface,
   Findings,
   podAddresses,
@@ -11,7 +12,7 @@ import { checkFilters } from '../../shared/attachment/filters.ts';
 import { ownerOf } from '../../shared/attachment/owner.ts';
 import { delegateVerb } from '../../shared/cni/delegate.ts';
 import type { Call } from '../../shared/cni/plugin.ts';
-import { emptyResult, type Interface, type Result } from '../../shared/cni/types.ts';
+import { emptyResult, type Result } from '../../shared/cni/types.ts';
 import { readAddresses } from '../../shared/kernel/address.ts';
 import { type LinkState, readLink } from '../../shared/kernel/link.ts';
 import { readAttachment } from '../../shared/store/attachments.ts';
@@ -29,7 +30,7 @@ export const checkBridge = async (call: Call): Promise<void> => {
   const findings = new Findings();
   const pod = checkPodInterface(prevResult, container, netns, findings, config.disableContainerInterface);
   const bridge = checkBridgeDevice(config, prevResult, findings);
-  const port = pod?.peerIndex === undefined ? undefined : readLink(pod.peerIndex);
+  const port = checkHostEnd(prevResult, pod, findings);
   checkPort(config, port, bridge, findings);
   if (config.isGateway) checkGateways(config, prevResult, findings);
   const owner = ownerOf(call);
@@ -57,8 +58,7 @@ const checkBridgeDevice = (
     findings.add(`the bridge "${config.bridge}" is not promiscuous`);
   const expected = prevResult.interfaces.find(({ name, sandbox }) => name === config.bridge && !sandbox);
   if (expected === undefined) findings.add(`prevResult does not list the bridge "${config.bridge}"`);
-  // The bridge's MTU follows its ports unless it was set, so it is nobody's promise.
-  else compareLink(bridge, withoutMtu(expected), findings);
+  else compareMac(bridge, expected, findings);
   return bridge;
 };
 
@@ -68,11 +68,7 @@ const checkPort = (
   bridge: LinkState | undefined,
   findings: Findings,
 ): void => {
-  if (port === undefined) {
-    findings.add("the host end of the container's veth is missing");
-    return;
-  }
-  if (!port.up) findings.add(`the host interface "${port.name}" is down`);
+  if (port === undefined) return;
   if (bridge !== undefined && port.master !== bridge.index) {
     findings.add(`"${port.name}" is no port of the bridge "${config.bridge}"`);
     return;
@@ -95,5 +91,3 @@ const checkGateways = (config: BridgeConfig, prevResult: Result, findings: Findi
     }
   }
 };
-
-const withoutMtu = ({ mtu: _, ...rest }: Interface): Interface => rest;

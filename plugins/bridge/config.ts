@@ -30,7 +30,8 @@ export interface VlanRange {
   last: number;
 }
 
-const maxVlan = 4094;
+/** The last VLAN id there is (IEEE 802.1Q keeps 4095). */
+export const maxVlan = 4094;
 
 /** Throws CniError 7 (or 2) that names the key at fault and its value. */
 export const parseBridgeConfig = (call: Call): BridgeConfig => {
@@ -66,7 +67,8 @@ export const gatewayDevice = ({ bridge, vlan }: BridgeConfig): string =>
 
 const parseBridgeName = (fields: Fields): string => {
   const name = fields.string('bridge') || 'cni0';
-  if (name.length > 15 || name === '.' || name === '..' || /[^\x21-\x7e]|[/:"'\\]/.test(name)) {
+  // The kernel takes "%d" for a request to number the name.
+  if (name.length > 15 || name === '.' || name === '..' || /[^\x21-\x7e]|[/:%#"'\\]/.test(name)) {
     throw fields.invalid('bridge', 'must be an interface name of at most 15 characters');
   }
   return name;
@@ -99,15 +101,18 @@ const requestedMac = ({ env, config }: Call): string | undefined => {
   if (chosen === undefined) return undefined;
   const [source, text = ''] = chosen;
   const mac = parseMac(text);
-  if (mac !== undefined) return mac;
+  if (mac !== undefined && isUnicast(mac)) return mac;
   throw new CniError(
     ErrorCode.invalidNetworkConfig,
-    `invalid configuration: ${source} is no MAC address: ${show(text)}`,
+    `invalid configuration: ${source} is no MAC address of an interface: ${show(text)}`,
     {
       details: 'Write it as 02:42:ac:11:00:02.',
     },
   );
 };
+
+/** The lowest bit of the first byte marks a group (IEEE 802); all zeros is nobody's. */
+const isUnicast = (mac: string): boolean => /^.[02468ace]/.test(mac) && /[^0:]/.test(mac);
 
 const checkCombinations = (fields: Fields, config: BridgeConfig): void => {
   if (config.hairpinMode && config.promiscMode) {

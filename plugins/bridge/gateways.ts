@@ -30,12 +30,15 @@ export const gatewaysOf = (ips: IpConfig[]): Gateway[] => {
   return [...gateways.values()];
 };
 
-/** A default route for each family that has an address and, from IPAM, no default route with a gateway. */
+/**
+ * A default route for each family that has an address and, from IPAM, no default route. The reference
+ * adds one to a default route without a gateway, too, and fails as the two are the same.
+ */
 export const withDefaultRoutes = (routes: Route[], ips: IpConfig[]): Route[] => {
   const all = [...routes];
   for (const { address, gateway } of ips) {
     const dst = address.includes(':') ? '::/0' : '0.0.0.0/0';
-    if (gateway === undefined || all.some((route) => route.dst === dst && route.gw !== undefined)) continue;
+    if (gateway === undefined || all.some((route) => sameCidr(route.dst, dst))) continue;
     all.push({ dst, gw: gateway });
   }
   return all;
@@ -59,9 +62,11 @@ export const gatewayChanges = (
 ): AddressChange => {
   const change: AddressChange = { add: [], remove: [] };
   for (const { family, cidr } of gateways) {
-    const existing = present.filter((address) => address.family === family).map(cidrOf);
-    if (existing.some((other) => sameCidr(other, cidr))) continue;
-    const inTheWay = existing.filter(
+    const existing = present.filter((address) => address.family === family);
+    if (existing.some((other) => sameCidr(cidrOf(other), cidr))) continue;
+    // The kernel gives every device a link-local address of its own.
+    const others = existing.filter(({ scope }) => family === 4 || scope !== scopeLink).map(cidrOf);
+    const inTheWay = others.filter(
       (other) =>
         !gateways.some((gateway) => sameCidr(gateway.cidr, other)) && (family === 4 || overlap(cidr, other)),
     );
@@ -71,6 +76,9 @@ export const gatewayChanges = (
   }
   return change;
 };
+
+/** The kernel's RT_SCOPE_LINK. */
+const scopeLink = 253;
 
 const cidrOf = ({ address, prefixLength }: AddressState): string => `${address}/${prefixLength}`;
 

@@ -1,7 +1,7 @@
 import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
 import { IpBatch } from '../../shared/kernel/ip-batch.ts';
 import type { LinkState } from '../../shared/kernel/link.ts';
-import { type BridgeConfig, gatewayDevice, usesVlans } from './config.ts';
+import { type BridgeConfig, gatewayDevice, maxVlan, usesVlans, type VlanRange } from './config.ts';
 import type { AddressChange } from './gateways.ts';
 
 /** The host's side as it is now: what the plan compares with. */
@@ -26,11 +26,15 @@ export interface Names {
   alias: string;
 }
 
-/** The lines that bring the bridge itself into the configured state; none when it is in it. */
+/**
+ * The lines that bring the bridge itself into the configured state; none when it is in it.
+ * `needsVlanDevice`: there are gateway addresses, and they are not the bridge's own.
+ */
 export const bridgeBatch = (
   config: BridgeConfig,
   { bridge, vlanDevice }: Observed,
   names: Names,
+  needsVlanDevice: boolean,
 ): IpBatch => {
   const batch = new IpBatch();
   const vlanFilter = usesVlans(config);
@@ -52,19 +56,31 @@ export const bridgeBatch = (
   }
   if (config.promiscMode && !bridge?.promiscuity)
     batch.add('link', 'set', 'dev', config.bridge, 'promisc', 'on');
-  if (config.vlan !== 0 && config.isGateway && vlanDevice === undefined) {
+  if (needsVlanDevice && vlanDevice === undefined) {
     const device = gatewayDevice(config);
+    const mtu = bridge === undefined ? mtuWords(config) : ['mtu', bridge.mtu];
     batch.add(
-      ...['link', 'add', 'name', names.vlanPort, ...mtuWords(config), 'master', config.bridge, 'up'],
-      ...['type', 'veth', 'peer', 'name', device, ...mtuWords(config)],
+      ...['link', 'add', 'name', names.vlanPort, ...mtu, 'master', config.bridge, 'up'],
+      ...['type', 'veth', 'peer', 'name', device, ...mtu],
     );
     batch.add('link', 'set', 'dev', device, 'up');
   }
   return batch;
 };
 
-/** The lines that give the gateway device its addresses. IPv6 ones are usable at once (`nodad`). */
-export const addGatewayLines = (batch: IpBatch, device: string, { add, remove }: AddressChange): void => {
+/**
+ * The lines that give the gateway device its addresses; IPv6 ones are usable at once (`nodad`). A bridge
+ * that others made (`existing`) is told to keep its MAC: otherwise it takes its lowest port's, and what
+ * the pods know of their gateway is wrong each time a port comes or goes.
+ */
+export const addGatewayLines = (
+  batch: IpBatch,
+  device: string,
+  existing: LinkState | undefined,
+  { add, remove }: AddressChange,
+): void => {
+  if (add.length > 0 && existing !== undefined)
+    batch.add('link', 'set', 'dev', device, 'address', existing.mac);
   for (const cidr of remove) batch.add('address', 'del', cidr, 'dev', device);
   for (const cidr of add) {
     batch.add(
@@ -108,22 +124,26 @@ export const addPortLines = (
 
 /**
  * The lines for iproute2's `bridge -batch` that put the port, and the one behind a new VLAN device,
- * into their VLANs. A new port is in VLAN 1, the bridge's default, until it is taken out.
+ * into their VLANs. A new port is in the bridge's default VLAN, usually but not always 1; the kernel
+ * skips what a range to delete has not. The port's own VLAN comes last, as it may be in the trunk, too;
+ * without one it is 1, as with the reference.
  */
-export const vlanLines = (config: BridgeConfig, names: Names, newVlanDevice: boolean): string[] => {
-  const lines: string[] = [];
-  const accessPort = (port: string): void => {
-    if (config.vlan === 0) return;
-    if (!config.preserveDefaultVlan && config.vlan !== 1) lines.push(`vlan del dev ${port} vid 1`);
-    lines.push(`vlan add dev ${port} vid ${config.vlan} pvid untagged`);
-  };
-  if (newVlanDevice) accessPort(names.vlanPort);
-  accessPort(names.hostInterface);
-  for (const { first, last } of config.trunk) {
-    lines.push(`vlan add dev ${names.hostInterface} vid ${first === last ? first : `${first}-${last}`}`);
-  }
-  return lines;
-};
+export const vlanLines = (config: BridgeConfig, names: Names, newVlanDevice: boolean): string[] => [
+  ...(newVlanDevice ? portVlanLines(config, names.vlanPort, []) : []),
+  ...portVlanLines(config, names.hostInterface, config.trunk),
+];
+
+const portVlanLines = (
+  { vlan, preserveDefaultVlan }: BridgeConfig,
+  port: string,
+  trunk: VlanRange[],
+): string[] => [
+  ...(preserveDefaultVlan ? [] : [`vlan del dev ${port} vid 1-${maxVlan}`]),
+  ...trunk.map(
+    ({ first, last }) => `vlan add dev ${port} vid ${first === last ? first : `${first}-${last}`}`,
+  ),
+  `vlan add dev ${port} vid ${vlan === 0 ? 1 : vlan} pvid untagged`,
+];
 
 const mtuWords = ({ mtu }: BridgeConfig): (string | number)[] => (mtu === undefined ? [] : ['mtu', mtu]);
 

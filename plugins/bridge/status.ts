@@ -2,7 +2,7 @@ import { networkStatus } from '../../shared/attachment/status.ts';
 import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
 import type { Call } from '../../shared/cni/plugin.ts';
 import { readLink } from '../../shared/kernel/link.ts';
-import { requireTool } from '../../shared/kernel/tool-path.ts';
+import { toolPath } from '../../shared/kernel/tool-path.ts';
 import { parseBridgeConfig, usesVlans } from './config.ts';
 
 /** STATUS: tools, packet filter, IPAM, and that the bridge's name is not something else's. */
@@ -14,6 +14,10 @@ export const bridgeStatus = async (call: Call): Promise<void> => {
       details: 'Choose another name, or remove that device.',
     });
   }
-  if (usesVlans(config)) requireTool('bridge');
+  if (usesVlans(config) && toolPath('bridge') === undefined) {
+    throw new CniError(ErrorCode.notAvailable, 'the "bridge" command, which "vlan" needs, is missing', {
+      details: 'Install iproute2.',
+    });
+  }
   await networkStatus(call, config, config.macSpoofCheck);
 };

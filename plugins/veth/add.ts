@@ -5,21 +5,21 @@ import { deleteLink } from '../../shared/attachment/detach.ts';
 import { startFilters } from '../../shared/attachment/filters.ts';
 import { requireFreeInterface } from '../../shared/attachment/free-interface.ts';
 import { hostInterfaceAlias, hostInterfaceName } from '../../shared/attachment/host-interface-name.ts';
-import { chooseDns } from '../../shared/attachment/network-keys.ts';
 import { ownerOf } from '../../shared/attachment/owner.ts';
 import { resolveRoutes } from '../../shared/attachment/pod-batch.ts';
-import { enableForwarding } from '../../shared/attachment/pod-sysctls.ts';
+import { enableForwarding, prepareHostDevice } from '../../shared/attachment/pod-sysctls.ts';
 import { completeRecord, rememberAttachment } from '../../shared/attachment/record.ts';
 import { withUndo } from '../../shared/attachment/undo.ts';
+import { waitForDelivery } from '../../shared/attachment/wait-for-delivery.ts';
+import { startIps } from '../../shared/attachment/waiting-ips.ts';
 import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
 import type { Call } from '../../shared/cni/plugin.ts';
 import type { Interface, IpConfig, Result } from '../../shared/cni/types.ts';
 import { isAtLeast } from '../../shared/cni/versions.ts';
-import { IpBatch, runIpBatch } from '../../shared/kernel/ip-batch.ts';
+import { IpBatch } from '../../shared/kernel/ip-batch.ts';
 import { readLink, waitForLink } from '../../shared/kernel/link.ts';
 import { randomMac } from '../../shared/kernel/mac.ts';
 import type { Netns } from '../../shared/kernel/netns.ts';
-import { writeSysctl } from '../../shared/kernel/sysctl.ts';
 import { parseVethConfig } from './config.ts';
 import { hostAddresses, hostRoutes, surroundingRoutes, withHostGateways } from './routing.ts';
 
@@ -34,6 +34,7 @@ export const addVeth = (call: Call): Promise<Result> =>
   withUndo(async (undo) => {
     const config = parseVethConfig(call);
     const netns = requireContainerNetns(call.env);
+    const ip = startIps(netns, undo);
     await requireFreeInterface(call, netns);
     const ipam = await allocateAddresses(call, config.ipamType, undo);
     const ips = withHostGateways(ipam.ips);
@@ -47,28 +48,34 @@ export const addVeth = (call: Call): Promise<Result> =>
     });
     undo.add('remove the packet filter rules', filters.remove);
     undo.add(`remove the interface "${ends.host.name}"`, () => deleteLink(ends.host.name));
-    runIpBatch(hostBatch(call, ends, config.mtu, ips, netns), 'could not make the veth');
-    writeSysctl(`net/ipv6/conf/${ends.host.name}/accept_ra`, '0');
+    ip.host.run(hostBatch(call, ends, config.mtu, ips, netns), 'could not make the veth');
+    prepareHostDevice(ends.host.name);
     enableForwarding(ips);
     await call.checkpoint();
 
-    configurePod(netns, {
+    configurePod(netns, ip.pod, {
       ifname: call.env.ifname,
       ips,
-      routes: [...surroundingRoutes(ips), ...resolveRoutes(ipam.routes, ips)],
+      routes: [...surroundingRoutes(ips), ...resolveRoutes(ipam.routes, ips, hostAddresses(ips))],
       enableDad: false,
       noPrefixRoute: true,
     });
     const backend = await filters.applied;
     waitForCarrier(ends.host.name);
+    waitForDelivery(ends.host.name, hostAddresses(ips));
+    netns.run(() =>
+      waitForDelivery(
+        call.env.ifname,
+        ips.map(({ address }) => address),
+      ),
+    );
     await call.checkpoint();
     completeRecord(record, backend);
-    const dns = chooseDns(config.dns, ipam);
     return {
       interfaces: describeEnds(call, ends),
       ips: ips.map((ip) => ({ ...ip, interface: 1 })),
       routes: ipam.routes,
-      dns,
+      dns: config.dns ?? ipam.dns,
     };
   });
 

@@ -1,7 +1,7 @@
 import { sameCidr } from '../../shared/attachment/address-compare.ts';
 import {
+  checkHostEnd,
   checkPodInterface,
-  compareLink,
   containerInterface,
   Findings,
   podAddresses,
@@ -13,7 +13,7 @@ import { delegateVerb } from '../../shared/cni/delegate.ts';
 import type { Call } from '../../shared/cni/plugin.ts';
 import { emptyResult, type IpConfig } from '../../shared/cni/types.ts';
 import { readAddresses } from '../../shared/kernel/address.ts';
-import { type LinkState, readLink } from '../../shared/kernel/link.ts';
+import type { LinkState } from '../../shared/kernel/link.ts';
 import { readRoutes } from '../../shared/kernel/route.ts';
 import { readAttachment } from '../../shared/store/attachments.ts';
 import { parseVethConfig } from './config.ts';
@@ -29,13 +29,9 @@ export const checkVeth = async (call: Call): Promise<void> => {
 
   const findings = new Findings();
   const pod = checkPodInterface(prevResult, container, netns, findings);
-  const host = pod?.peerIndex === undefined ? undefined : readLink(pod.peerIndex);
+  const host = checkHostEnd(prevResult, pod, findings);
   const ips = podAddresses(prevResult, container);
-  if (host === undefined) findings.add("the host end of the container's veth is missing");
-  else {
-    const expected = prevResult.interfaces.find(({ name, sandbox }) => name === host.name && !sandbox);
-    if (expected !== undefined) compareLink(host, expected, findings);
-    if (!host.up) findings.add(`the host interface "${host.name}" is down`);
+  if (host !== undefined) {
     checkHostAddresses(host, ips, findings);
     checkHostRoutes(host, ips, findings);
   }

@@ -6,6 +6,7 @@ import { type LinkState, readLink } from '../kernel/link.ts';
 import { type Netns, openNetnsIfPresent } from '../kernel/netns.ts';
 import { readRoutes } from '../kernel/route.ts';
 import { networkCidr, sameAddress, sameCidr } from './address-compare.ts';
+import { hostEndOf } from './host-end.ts';
 
 /** What CHECK found wrong, collected so that one error names all of it. */
 export class Findings {
@@ -41,8 +42,9 @@ export const containerInterface = (call: Call, prevResult: Result, netns: Netns)
 };
 
 /**
- * Compares the pod's interface with prevResult: link, MAC, MTU, addresses and routes. Whatever is there
- * besides is left alone: later plugins of a chain add to it. Returns the link, if there is one.
+ * Compares the pod's interface with prevResult: link, MAC, addresses and routes. Whatever is there
+ * besides is left alone, as later plugins of a chain add to it, and so is the MTU, which the tuning
+ * plugin changes without saying so in its result. Returns the link, if there is one.
  */
 export const checkPodInterface = (
   prevResult: Result,
@@ -58,17 +60,34 @@ export const checkPodInterface = (
       return undefined;
     }
     if (!link.up && !mayBeDown) findings.add(`interface "${expected.name}" is down`);
-    compareLink(link, expected, findings);
+    compareMac(link, expected, findings);
     checkAddresses(prevResult, expected, link, findings);
     checkRoutes(prevResult.routes, findings);
     return link;
   });
 
-/** MAC and MTU, where prevResult has them. */
-export const compareLink = (link: LinkState, { name, mac, mtu }: Interface, findings: Findings): void => {
+/** The MAC, where prevResult has one. */
+export const compareMac = (link: LinkState, { name, mac }: Interface, findings: Findings): void => {
   if (mac !== undefined && mac.toLowerCase() !== link.mac)
     findings.add(`"${name}" has MAC ${link.mac}, not ${mac}`);
-  if (mtu !== undefined && mtu !== link.mtu) findings.add(`"${name}" has MTU ${link.mtu}, not ${mtu}`);
+};
+
+/** Finds the host end of the pod's veth and compares it with prevResult; undefined when it is missing. */
+export const checkHostEnd = (
+  prevResult: Result,
+  pod: LinkState | undefined,
+  findings: Findings,
+): LinkState | undefined => {
+  const host = pod === undefined ? undefined : hostEndOf(pod);
+  if (host === undefined) {
+    findings.add("the host end of the container's veth is missing");
+    return undefined;
+  }
+  if (!host.up) findings.add(`the host interface "${host.name}" is down`);
+  const expected = prevResult.interfaces.find(({ name, sandbox }) => name === host.name && !sandbox);
+  if (expected === undefined) findings.add(`prevResult does not list the host interface "${host.name}"`);
+  else compareMac(host, expected, findings);
+  return host;
 };
 
 /** The addresses of prevResult that belong to this interface. */
@@ -101,18 +120,17 @@ const checkAddresses = (
   }
 };
 
-/** The main routing table (RT_TABLE_MAIN). */
-const mainTable = 254;
-
 const checkRoutes = (routes: Route[], findings: Findings): void => {
-  for (const { dst, gw, table = mainTable, priority } of routes) {
+  for (const { dst, gw, table, priority } of routes) {
     const family = dst.includes(':') ? 6 : 4;
     const network = networkCidr(dst);
-    const found = readRoutes(family, { table }).some(
+    // Results before 1.0.0 don't say which table, and the sbr plugin moves routes to another. 0 is "not
+    // given" to the kernel, both as a table and as a priority.
+    const found = readRoutes(family, table ? { table } : {}).some(
       (state) =>
         state.dst === network &&
         (gw === undefined || (state.gateway !== undefined && sameAddress(state.gateway, gw))) &&
-        (priority === undefined || state.priority === priority),
+        (!priority || state.priority === priority),
     );
     if (!found)
       findings.add(`the route to ${dst}${gw === undefined ? '' : ` via ${gw}`} is missing in the container`);

@@ -1,22 +1,20 @@
 import { delegateVerb } from '../cni/delegate.ts';
 import type { Attachment, Call } from '../cni/plugin.ts';
 import { listLinks } from '../kernel/link.ts';
-import { listAttachments, removeAttachment } from '../store/attachments.ts';
+import { listAttachments, removeOtherAttachments } from '../store/attachments.ts';
 import { combineErrors, deleteLink } from './detach.ts';
 import { collectFilters } from './filters.ts';
 import { aliasPrefix, hostInterfaceName } from './host-interface-name.ts';
+import { parseRemovalKeys } from './network-keys.ts';
 
 /**
  * GC for pods attached by a veth: host ends, packet filter, addresses and records of this network that
  * belong to no valid attachment, whether or not there is a record of them. It goes on after a failure
  * and reports all of them at the end.
  */
-export const collectAttachments = async (
-  call: Call,
-  valid: Attachment[],
-  ipamType: string,
-): Promise<void> => {
+export const collectAttachments = async (call: Call, valid: Attachment[]): Promise<void> => {
   const network = call.config.name;
+  const { ipamType } = parseRemovalKeys(call.config.json);
   const errors: unknown[] = [];
   const attempt = async (work: () => Promise<void> | void): Promise<boolean> => {
     try {
@@ -32,7 +30,7 @@ export const collectAttachments = async (
   await attempt(() => collectFilters(network, valid));
   // As long as a stale pod still has its link, its address must not be given to another.
   if (ipamType !== '' && linksGone) await attempt(() => delegateVerb(call, 'GC', ipamType));
-  if (errors.length === 0) forgetStale(network, valid);
+  if (errors.length === 0) removeOtherAttachments(network, valid);
   const error = combineErrors(errors);
   if (error !== undefined) throw error;
 };
@@ -53,11 +51,4 @@ const deleteStaleLinks = async (network: string, valid: Attachment[]): Promise<v
     outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : [])),
   );
   if (error !== undefined) throw error;
-};
-
-const forgetStale = (network: string, valid: Attachment[]): void => {
-  for (const { containerId, ifname } of listAttachments(network)) {
-    const isValid = valid.some((kept) => kept.containerID === containerId && kept.ifname === ifname);
-    if (!isValid) removeAttachment(network, containerId, ifname);
-  }
 };

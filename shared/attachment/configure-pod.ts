@@ -1,7 +1,7 @@
 import { CniError, ErrorCode } from '../cni/errors.ts';
 import { readAddresses } from '../kernel/address.ts';
 import { announce } from '../kernel/announce.ts';
-import { runIpBatch } from '../kernel/ip-batch.ts';
+import type { WaitingIp } from '../kernel/ip-batch.ts';
 import { readLink } from '../kernel/link.ts';
 import type { Netns } from '../kernel/netns.ts';
 import { type PodInterface, podBatch } from './pod-batch.ts';
@@ -10,12 +10,14 @@ import { preparePodInterface } from './pod-sysctls.ts';
 /** How long duplicate address detection may take: RFC 4862 sends one probe and waits a second. */
 const dadTimeoutMs = 10_000;
 
-/** Sets up the pod's interface inside its netns: sysctls, then one `ip -batch`. Throws CniError 100. */
-export const configurePod = (netns: Netns, pod: PodInterface): void =>
-  netns.run(() => {
-    preparePodInterface(pod.ifname, pod.ips, pod.enableDad);
-    runIpBatch(podBatch(pod), `could not configure "${pod.ifname}" in the container`);
-  });
+/**
+ * Sets up the pod's interface inside its netns: sysctls, then one batch for `ip`, which was started in
+ * there. Throws CniError 100.
+ */
+export const configurePod = (netns: Netns, ip: WaitingIp, pod: PodInterface): void => {
+  netns.run(() => preparePodInterface(pod.ifname, pod.ips, pod.enableDad));
+  ip.run(podBatch(pod), `could not configure "${pod.ifname}" in the container`);
+};
 
 /**
  * Waits until duplicate address detection has passed for all of the pod's addresses. Throws CniError

@@ -8,44 +8,46 @@ import type { Netns } from '../kernel/netns.ts';
 import { startCommand } from '../kernel/running-command.ts';
 import { readAttachment, removeAttachment } from '../store/attachments.ts';
 import { containerNetnsIfPresent } from './container-netns.ts';
-import { hostInterfaceName } from './host-interface-name.ts';
+import { removeFilters } from './filters.ts';
+import { hostEndOf } from './host-end.ts';
+import { hostInterfaceName, isOurAlias } from './host-interface-name.ts';
+import { parseRemovalKeys } from './network-keys.ts';
 import { ownerOf } from './owner.ts';
-
-export interface DetachOptions {
-  /** Empty: no IPAM. */
-  ipamType: string;
-  /** Removes the packet filter's part; gets the record of the ADD, where there is one. */
-  removeFilters: (record: ReturnType<typeof readAttachment>) => Promise<void>;
-}
 
 /**
  * DEL for a pod attached by a veth, in any state of decay: link and rules at once, as the kernel makes
  * either wait some 15 ms, and the address last, so that it is not given to another pod while this one
  * still uses it. What is not there is fine; what can't be removed is thrown after the rest was tried.
  */
-export const detach = async (call: Call, { ipamType, removeFilters }: DetachOptions): Promise<void> => {
+export const detach = async (call: Call): Promise<void> => {
+  const keys = parseRemovalKeys(call.config.json);
   const owner = ownerOf(call);
   const { network, containerId, ifname } = owner;
   const record = readAttachment(network, containerId, ifname);
   const netns = containerNetnsIfPresent(call.env);
-  const [links, filters] = await Promise.allSettled([detachLinks(owner, netns), removeFilters(record)]);
+  const [links, filters] = await Promise.allSettled([
+    detachLinks(owner, netns),
+    removeFilters(owner, record, keys),
+  ]);
   if (links.status === 'rejected') throw links.reason;
-  if (ipamType !== '') await delegateVerb(call, 'DEL', ipamType);
+  if (keys.ipamType !== '') await delegateVerb(call, 'DEL', keys.ipamType);
   if (filters.status === 'rejected') throw filters.reason;
   removeAttachment(network, containerId, ifname);
 };
 
 /**
  * Removes the attachment's veth: by its host end, and where that is not ours (the pod was made by the
- * reference plugin) by CNI_IFNAME in the container. Returns when it is gone for everybody, not when
- * `ip` has sat out the kernel's grace period.
+ * reference plugin) by CNI_IFNAME in the container, unless another attachment has that: an ADD that
+ * found the name taken is followed by a DEL. Returns when it is gone for everybody, not when `ip` has
+ * sat out the kernel's grace period.
  */
 export const detachLinks = async (owner: Owner, netns: Netns | undefined): Promise<void> => {
   const host = hostInterfaceName(owner);
   await deleteLink(host);
   if (netns === undefined) return;
-  const isPresent = (): boolean => netns.run(() => readLink(owner.ifname)?.kind === 'veth');
-  if (isPresent()) await deleteLink(owner.ifname, netns);
+  const pod = netns.run(() => readLink(owner.ifname));
+  if (pod?.kind !== 'veth' || isOurAlias(hostEndOf(pod)?.alias)) return;
+  await deleteLink(owner.ifname, netns);
 };
 
 /** Deletes a link of the host, or of `netns`, if it is there. Throws CniError 100 when it stays. */

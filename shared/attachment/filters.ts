@@ -8,14 +8,13 @@ import {
   collectMasquerade,
   removeMasquerade,
 } from '../filter/masquerade.ts';
-import { findNftLacks } from '../filter/nft-lacks.ts';
 import type { NftPlan } from '../filter/nft-plan.ts';
-import { applyNftPlans, removeNftElements } from '../filter/nft-transaction.ts';
 import type { Owner } from '../filter/owner.ts';
 import { removeReferenceLeftovers } from '../filter/reference-leftovers.ts';
 import { SPOOF_SETS, spoofCheckPlan } from '../filter/spoof-check.ts';
 import type { AttachmentRecord } from '../store/attachments.ts';
 import type { Findings } from './check-pod.ts';
+import type { NetworkKeys, RemovalKeys } from './network-keys.ts';
 
 /** What a plugin wants of the packet filter for one attachment. */
 export interface FilterOptions {
@@ -40,33 +39,20 @@ export interface StartedFilters {
 export const startFilters = (owner: Owner, options: FilterOptions, fresh = false): StartedFilters => {
   const addresses = masqueradeAddresses(options.masquerade);
   const plans = spoofPlans(owner, options);
-  if (addresses.length > 0) {
-    const applied = applyMasquerade(owner, addresses, { backend: options.backend, fresh, plans });
-    return {
-      applied,
-      remove: async () => {
-        const backend = await applied.catch(() => undefined);
-        if (backend !== undefined) await removeMasquerade(owner, { addresses, backend, plans });
-      },
-    };
+  if (addresses.length === 0 && plans.length === 0) {
+    return { applied: Promise.resolve(undefined), remove: async () => {} };
   }
-  if (plans.length === 0) return { applied: Promise.resolve(undefined), remove: async () => {} };
-  const applied = applyNftPlans(plans, { fresh }).then((): FilterBackend => 'nftables');
-  applied.catch(() => {});
+  // The spoof check alone is nftables' affair, whatever does the masquerade.
+  const wanted = addresses.length === 0 ? 'nftables' : options.backend;
+  const applied = applyMasquerade(owner, addresses, { backend: wanted, fresh, plans });
   return {
     applied,
     remove: async () => {
-      await applied.catch(() => {});
-      await removeNftElements(plans.flatMap(({ elements }) => elements));
+      const backend = await applied.catch(() => undefined);
+      if (backend !== undefined) await removeMasquerade(owner, { addresses, backend, plans });
     },
   };
 };
-
-/** What DEL knows of the configuration; the record says more, where there is one. */
-export interface RemovalHints {
-  masquerade: boolean;
-  spoofCheck: boolean;
-}
 
 /**
  * Removes the packet filter's part of an attachment. With the record of our own ADD it is known what to
@@ -75,7 +61,7 @@ export interface RemovalHints {
 export const removeFilters = async (
   owner: Owner,
   record: AttachmentRecord | undefined,
-  { masquerade, spoofCheck }: RemovalHints,
+  { masquerade, spoofCheck }: RemovalKeys,
 ): Promise<void> => {
   if (record?.complete === true && record.filter === undefined) return;
   const sets = spoofCheck ? SPOOF_SETS : [];
@@ -97,17 +83,35 @@ export const checkFilters = (
 ): void => {
   const plans = spoofPlans(owner, options);
   const addresses = masqueradeAddresses(options.masquerade);
-  if (addresses.length === 0) {
-    for (const { what } of findNftLacks(plans)) findings.add(what);
-    return;
-  }
-  // Without a record the reference plugin made it, whose rules are those of our iptables backend.
-  const backend = options.backend ?? record?.filter ?? 'iptables';
+  if (addresses.length === 0 && plans.length === 0) return;
+  const problems = possibleBackends(addresses, record, options).map((backend) =>
+    filterProblem(() => checkMasquerade(owner, addresses, backend, plans)),
+  );
+  const [problem] = problems;
+  if (problem !== undefined && !problems.includes(undefined)) findings.add(problem);
+};
+
+/**
+ * Where an attachment's rules may be. A record that was lost leaves both: nftables if that ADD was ours,
+ * iptables if it was the reference plugin's, whose rules are those of our iptables backend.
+ */
+const possibleBackends = (
+  addresses: unknown[],
+  record: AttachmentRecord | undefined,
+  { backend }: FilterOptions,
+): FilterBackend[] => {
+  const known = addresses.length === 0 ? 'nftables' : (backend ?? record?.filter);
+  return known === undefined ? ['nftables', 'iptables'] : [known];
+};
+
+/** What a check of the packet filter found, undefined when nothing; other failures are thrown. */
+const filterProblem = (check: () => void): string | undefined => {
   try {
-    checkMasquerade(owner, addresses, backend, plans);
+    check();
+    return undefined;
   } catch (error) {
-    if (!(error instanceof CniError) || error.code !== ErrorCode.checkFailed) throw error;
-    findings.add(error.message);
+    if (error instanceof CniError && error.code === ErrorCode.checkFailed) return error.message;
+    throw error;
   }
 };
 
@@ -116,11 +120,8 @@ export const collectFilters = (network: string, valid: Attachment[]): Promise<vo
   collectMasquerade(network, valid, SPOOF_SETS);
 
 /** Throws CniError 50 when the packet filter can't do what the configuration asks for. */
-export const filtersStatus = (
-  { masquerade, spoofCheck }: RemovalHints,
-  backend: FilterBackend | undefined,
-): void => {
-  if (masquerade) filterStatus(backend);
+export const filtersStatus = ({ ipMasq, ipMasqBackend }: NetworkKeys, spoofCheck: boolean): void => {
+  if (ipMasq) filterStatus(ipMasqBackend);
   if (spoofCheck) filterStatus('nftables');
 };
 

@@ -19,9 +19,14 @@ export const hostInterfaceAlias = (owner: Owner): string => {
   return `${aliasPrefix(owner.network)}${tail}`.slice(0, aliasMax);
 };
 
+/** Whether an alias says that an interface is some attachment's host end. */
+export const isOurAlias = (alias: string | undefined): boolean => alias?.startsWith(ALIAS_MARK) === true;
+
 /** What the aliases of a network's host interfaces begin with, and no other network's. */
 export const aliasPrefix = (network: string): string =>
-  `podwire:${network.length <= 128 ? network : `#${hash(network).slice(0, 16)}`}/`;
+  `${ALIAS_MARK}${network.length <= 128 ? network : `=${hash(network).slice(0, 16)}`}/`;
+
+const ALIAS_MARK = 'podwire:';
 
 /** The kernel's IFALIASZ, less its NUL. */
 const aliasMax = 255;

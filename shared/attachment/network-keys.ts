@@ -1,7 +1,7 @@
 import { CniError, ErrorCode } from '../cni/errors.ts';
-import { type Fields, show } from '../cni/fields.ts';
+import { Fields, isObject, show } from '../cni/fields.ts';
 import { parseDns } from '../cni/result-versions.ts';
-import type { Dns, Result } from '../cni/types.ts';
+import type { Dns, JsonObject } from '../cni/types.ts';
 import type { FilterBackend } from '../filter/backend.ts';
 
 /** The keys that the plugins which attach a pod by a veth have in common. */
@@ -11,9 +11,17 @@ export interface NetworkKeys {
   ipMasqBackend: FilterBackend | undefined;
   /** Bytes; undefined leaves it to the kernel. */
   mtu: number | undefined;
-  dns: Dns;
+  /** Undefined: what IPAM says. A key that is given but empty takes IPAM's settings away. */
+  dns: Dns | undefined;
   /** `ipam.type`; empty without one. */
   ipamType: string;
+}
+
+/** The part of the configuration that DEL and GC go by. */
+export interface RemovalKeys {
+  ipamType: string;
+  masquerade: boolean;
+  spoofCheck: boolean;
 }
 
 /** Throws CniError 7, or 2 for a backend we don't know. */
@@ -22,13 +30,29 @@ export const parseNetworkKeys = (fields: Fields): NetworkKeys => ({
   ipMasqBackend: parseBackend(fields),
   // 0 means "not given" to the reference; 68 is the least that IPv4 works with (RFC 791).
   mtu: fields.integer('mtu', 0, 65_535) || undefined,
-  dns: parseDns(fields.fields('dns')),
+  dns: parseOwnDns(fields.fields('dns')),
   ipamType: fields.fields('ipam').string('type') ?? '',
 });
 
-/** The result's dns: the configuration's where it says anything, else the IPAM plugin's. */
-export const chooseDns = (configured: Dns, ipam: Result): Dns =>
-  Object.keys(configured).length > 0 ? configured : ipam.dns;
+/**
+ * As far as it can be understood: a configuration that ADD refused comes back for DEL, which has to
+ * succeed, or the runtime would try for ever. What is misspelt here, no ADD can have acted on.
+ */
+export const parseRemovalKeys = (json: JsonObject): RemovalKeys => {
+  const fields = new Fields(json);
+  const ipam = fields.raw('ipam');
+  const type = isObject(ipam) ? new Fields(ipam).raw('type') : undefined;
+  return {
+    ipamType: typeof type === 'string' ? type : '',
+    masquerade: fields.raw('ipMasq') === true,
+    spoofCheck: fields.raw('macspoofchk') === true,
+  };
+};
+
+const parseOwnDns = (fields: Fields): Dns | undefined => {
+  const given = ['nameservers', 'search', 'options'].some((key) => fields.has(key));
+  return given || (fields.string('domain') ?? '') !== '' ? parseDns(fields) : undefined;
+};
 
 const parseBackend = (fields: Fields): FilterBackend | undefined => {
   const backend = fields.string('ipMasqBackend') ?? '';

@@ -1,3 +1,5 @@
+import { CniError, ErrorCode } from '../cni/errors.ts';
+import { show } from '../cni/fields.ts';
 import type { IpConfig, Route } from '../cni/types.ts';
 import { contains, parseAddress, parseCidr } from '../kernel/address-math.ts';
 import { IpBatch } from '../kernel/ip-batch.ts';
@@ -37,16 +39,32 @@ export const podBatch = ({ ifname, ips, routes, enableDad, noPrefixRoute }: PodI
 
 /**
  * The routes of an IPAM result with their gateways filled in: one without takes the first gateway of
- * its family, as the reference does, and one without any is on the link. A gateway outside all of the
- * pod's subnets is marked on-link, where the reference fails with "network is unreachable".
+ * its family, as the reference does, and one without any, or of link scope, is on the link. A gateway
+ * outside of `onLink`, the prefixes the pod reaches directly, is marked, where the reference fails with
+ * "network is unreachable". Throws CniError 7 for a gateway that is no address of the route's family.
  */
-export const resolveRoutes = (routes: Route[], ips: IpConfig[]): PodRoute[] =>
+export const resolveRoutes = (routes: Route[], ips: IpConfig[], onLink: string[]): PodRoute[] =>
   routes.map((route) => {
     const ipv6 = route.dst.includes(':');
-    const gateway = route.gw ?? ips.find(({ gateway }) => gateway?.includes(':') === ipv6)?.gateway;
+    if (route.gw !== undefined) checkGateway(route.dst, route.gw);
+    const ofFamily = ips.find(({ gateway }) => gateway?.includes(':') === ipv6)?.gateway;
+    const gateway = route.gw ?? (route.scope === scopeLink ? undefined : ofFamily);
     if (gateway === undefined) return route;
-    return isOnLink(gateway, ips) ? { ...route, gw: gateway } : { ...route, gw: gateway, onlink: true };
+    return isOnLink(gateway, onLink) ? { ...route, gw: gateway } : { ...route, gw: gateway, onlink: true };
   });
+
+const checkGateway = (dst: string, gw: string): void => {
+  const family = parseCidr(dst)?.family;
+  if (family !== undefined && parseAddress(gw)?.family === family) return;
+  throw new CniError(
+    ErrorCode.invalidNetworkConfig,
+    `the route to ${show(dst)} has the gateway ${show(gw)}, which is no address of its family`,
+    { details: 'Correct "routes" in the configuration of the IPAM plugin.' },
+  );
+};
+
+/** The kernel's RT_SCOPE_LINK. */
+const scopeLink = 253;
 
 // `prepend` is a plain create without NLM_F_EXCL: several routes to one destination are welcome (ECMP).
 const routeWords = (ifname: string, route: PodRoute): (string | number)[] => {
@@ -63,12 +81,12 @@ const routeWords = (ifname: string, route: PodRoute): (string | number)[] => {
   return words;
 };
 
-const isOnLink = (gateway: string, ips: IpConfig[]): boolean => {
+const isOnLink = (gateway: string, prefixes: string[]): boolean => {
   const address = parseAddress(gateway);
   // fe80::/10 is on every link.
   if (address === undefined || /^fe[89ab]/i.test(gateway)) return true;
-  return ips.some((ip) => {
-    const subnet = parseCidr(ip.address);
+  return prefixes.some((prefix) => {
+    const subnet = parseCidr(prefix);
     return subnet !== undefined && contains(subnet, address);
   });
 };

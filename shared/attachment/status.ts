@@ -15,6 +15,6 @@ export const networkStatus = async (call: Call, keys: NetworkKeys, spoofCheck: b
       details: 'Install iproute2.',
     });
   }
-  filtersStatus({ masquerade: keys.ipMasq, spoofCheck }, keys.ipMasqBackend);
+  filtersStatus(keys, spoofCheck);
   if (keys.ipamType !== '') await delegateVerb(call, 'STATUS', keys.ipamType);
 };
