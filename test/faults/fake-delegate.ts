@@ -1,0 +1,43 @@
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createPluginHost } from '../protocol/calls.ts';
+import { podwireBin } from '../support/binaries.ts';
+import type { TestHost } from '../support/test-host.ts';
+
+/** The directory of the IPAM plugins that tests write, and CNI_PATH with it. */
+export const directory = '/run/delegates';
+export const withDelegates = { path: [directory, podwireBin] };
+
+/** What a delegate prints when all is well. */
+export const address =
+  '{"cniVersion": "1.1.0", "ips": [{"address": "10.77.0.5/24", "gateway": "10.77.0.1"}]}';
+
+/** A network on the bridge cni7 with this `ipam`. */
+export const network = (ipam: object) => ({
+  cniVersion: '1.1.0',
+  name: 'delegated',
+  type: 'bridge',
+  bridge: 'cni7',
+  ipam,
+});
+
+/** A host with a pod and the directory. */
+export const createDelegateHost = async (): Promise<TestHost> => {
+  const host = await createPluginHost('delegate');
+  await host.addPod('pod');
+  mkdirSync(host.path(directory));
+  return host;
+};
+
+/** Installs the IPAM plugin `fake`: a shell script that logs its calls; `$CNI_COMMAND` decides what else. */
+export const install = (host: TestHost, script: string): void => {
+  const file = host.path(`${directory}/fake`);
+  writeFileSync(file, `#!/bin/sh\necho "$CNI_COMMAND" >>${directory}/log\n${script}\n`);
+  chmodSync(file, 0o755);
+};
+
+/** A script for ADD alone; the other verbs succeed. */
+export const onAdd = (script: string): string => `[ $CNI_COMMAND = ADD ] || exit 0; ${script}`;
+
+/** The verbs that `fake` was called with since this was last asked. */
+export const takeLog = async (host: TestHost): Promise<string[]> =>
+  (await host.shell(`cat ${directory}/log 2>/dev/null; rm -f ${directory}/log`)).split('\n').filter(Boolean);
