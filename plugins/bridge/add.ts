@@ -4,6 +4,7 @@ import { requireContainerNetns } from '../../shared/attachment/container-netns.t
 import { deleteLink } from '../../shared/attachment/detach.ts';
 import { startFilters } from '../../shared/attachment/filters.ts';
 import { requireFreeInterface } from '../../shared/attachment/free-interface.ts';
+import { requireHostInterfaceName } from '../../shared/attachment/host-end.ts';
 import {
   derivedInterfaceName,
   hostInterfaceAlias,
@@ -100,6 +101,7 @@ const chooseNames = (call: Call, config: BridgeConfig, netns: Netns): Names => {
   return {
     bridgeMac: randomMac(),
     hostInterface: hostInterfaceName(owner),
+    replacesHostInterface: requireHostInterfaceName(owner),
     hostMac: randomMac(),
     vlanPort: derivedInterfaceName(`vlan device ${gatewayDevice(config)}`),
     ifname: call.env.ifname,

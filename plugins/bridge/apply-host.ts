@@ -83,7 +83,7 @@ const planHostSide = (config: BridgeConfig, names: Names, gateways: Gateway[]): 
     carrier === undefined || gateways.length === 0 ? [] : readAddresses(carrier.index);
   addGatewayLines(batch, device, carrier, gatewayChanges(device, gateways, present, config.forceAddress));
   const changesBridge = batch.size > 0;
-  addPortLines(batch, config, names, readLink(names.hostInterface) !== undefined);
+  addPortLines(batch, config, names);
   return { batch, observed, changesBridge, needsVlanDevice };
 };
 

@@ -15,6 +15,8 @@ export interface Observed {
 export interface Names {
   bridgeMac: string;
   hostInterface: string;
+  /** An interrupted ADD of the same attachment left one, which is deleted first. */
+  replacesHostInterface: boolean;
   hostMac: string;
   /** The bridge's port behind the VLAN device. */
   vlanPort: string;
@@ -96,17 +98,11 @@ export const addGatewayLines = (
 
 /**
  * The lines that make the pod's veth: one creates the pair, puts the peer into the pod's netns, makes
- * the host end a port of the bridge and brings it up. `replaceStale` deletes a host end first that an
- * interrupted ADD of the same attachment left.
+ * the host end a port of the bridge and brings it up.
  */
-export const addPortLines = (
-  batch: IpBatch,
-  config: BridgeConfig,
-  names: Names,
-  replaceStale: boolean,
-): void => {
+export const addPortLines = (batch: IpBatch, config: BridgeConfig, names: Names): void => {
   const { hostInterface, hostMac, ifname, podMac, netnsReference, alias } = names;
-  if (replaceStale) batch.add('link', 'delete', 'dev', hostInterface);
+  if (names.replacesHostInterface) batch.add('link', 'delete', 'dev', hostInterface);
   batch.add(
     ...['link', 'add', 'name', hostInterface, 'address', hostMac, ...mtuWords(config)],
     ...['master', config.bridge, 'up', 'type', 'veth'],

@@ -4,6 +4,7 @@ import { requireContainerNetns } from '../../shared/attachment/container-netns.t
 import { deleteLink } from '../../shared/attachment/detach.ts';
 import { startFilters } from '../../shared/attachment/filters.ts';
 import { requireFreeInterface } from '../../shared/attachment/free-interface.ts';
+import { requireHostInterfaceName } from '../../shared/attachment/host-end.ts';
 import { hostInterfaceAlias, hostInterfaceName } from '../../shared/attachment/host-interface-name.ts';
 import { ownerOf } from '../../shared/attachment/owner.ts';
 import { resolveRoutes } from '../../shared/attachment/pod-batch.ts';
@@ -47,8 +48,9 @@ export const addVeth = (call: Call): Promise<Result> =>
       masquerade: config.ipMasq ? ips : [],
     });
     undo.add('remove the packet filter rules', filters.remove);
+    const batch = hostBatch(call, ends, config.mtu, ips, netns);
     undo.add(`remove the interface "${ends.host.name}"`, () => deleteLink(ends.host.name));
-    ip.host.run(hostBatch(call, ends, config.mtu, ips, netns), 'could not make the veth');
+    ip.host.run(batch, 'could not make the veth');
     prepareHostDevice(ends.host.name);
     enableForwarding(ips);
     await call.checkpoint();
@@ -99,8 +101,7 @@ const hostBatch = (
 ): IpBatch => {
   const mtuWords = mtu === undefined ? [] : ['mtu', mtu];
   const batch = new IpBatch();
-  // What an interrupted ADD of the same attachment left.
-  if (readLink(host.name) !== undefined) batch.add('link', 'delete', 'dev', host.name);
+  if (requireHostInterfaceName(ownerOf(call))) batch.add('link', 'delete', 'dev', host.name);
   batch.add(
     ...['link', 'add', 'name', host.name, 'address', host.mac, ...mtuWords, 'up', 'type', 'veth'],
     ...['peer', 'name', pod.name, 'address', pod.mac, ...mtuWords, 'netns', netns.reference],

@@ -9,7 +9,7 @@ import { startCommand } from '../kernel/running-command.ts';
 import { readAttachment, removeAttachment } from '../store/attachments.ts';
 import { containerNetnsIfPresent } from './container-netns.ts';
 import { removeFilters } from './filters.ts';
-import { hostEndOf } from './host-end.ts';
+import { hasHostEnd, hostEndOf } from './host-end.ts';
 import { hostInterfaceName, isOurAlias } from './host-interface-name.ts';
 import { parseRemovalKeys } from './network-keys.ts';
 import { ownerOf } from './owner.ts';
@@ -42,8 +42,7 @@ export const detach = async (call: Call): Promise<void> => {
  * sat out the kernel's grace period.
  */
 export const detachLinks = async (owner: Owner, netns: Netns | undefined): Promise<void> => {
-  const host = hostInterfaceName(owner);
-  await deleteLink(host);
+  if (hasHostEnd(owner)) await deleteLink(hostInterfaceName(owner));
   if (netns === undefined) return;
   const pod = netns.run(() => readLink(owner.ifname));
   if (pod?.kind !== 'veth' || isOurAlias(hostEndOf(pod)?.alias)) return;
