@@ -24,7 +24,7 @@ export const renderSections = (sections: Section[], style: Style): string => {
 };
 
 /** Rows as lines whose cells begin in the same columns, two spaces apart. */
-export const align = (rows: string[][]): string[] => {
+const align = (rows: string[][]): string[] => {
   const widths: number[] = [];
   for (const row of rows) {
     for (const [column, cell] of row.entries()) {

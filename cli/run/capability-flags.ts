@@ -1,6 +1,7 @@
-import { isIP } from 'node:net';
 import { isObject } from '../../shared/cni/fields.ts';
 import type { JsonObject } from '../../shared/cni/types.ts';
+import { parseAddress, parseCidr } from '../../shared/kernel/address-math.ts';
+import { parseMac as normalizedMac } from '../../shared/kernel/mac.ts';
 
 /** The flags that stand for a capability; those given only. */
 export interface CapabilityFlags {
@@ -38,7 +39,11 @@ export const parsePort = (text: string): JsonObject => {
   const match = /^(?:(\[[^\]]+\]|[^:]+):)?(\d+):(\d+)(?:\/(tcp|udp|sctp))?$/i.exec(text);
   const hostIP = match?.[1]?.replace(/^\[(.*)\]$/, '$1');
   const [hostPort, containerPort] = [Number(match?.[2]), Number(match?.[3])];
-  if (!isPort(hostPort) || !isPort(containerPort) || (hostIP !== undefined && isIP(hostIP) === 0)) {
+  if (
+    !isPort(hostPort) ||
+    !isPort(containerPort) ||
+    (hostIP !== undefined && parseAddress(hostIP) === undefined)
+  ) {
     throw new Error('It must be [HOSTIP:]HOSTPORT:CONTAINERPORT[/tcp|udp|sctp], such as 8080:80/tcp.');
   }
   const protocol = match?.[4]?.toLowerCase() ?? 'tcp';
@@ -66,18 +71,14 @@ export const parseBandwidth = (text: string): JsonObject => {
 
 /** Six bytes in hexadecimal: `mac`. */
 export const parseMac = (text: string): string => {
-  if (!/^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i.test(text)) {
-    throw new Error('It must be a MAC address such as 02:00:00:00:00:01.');
-  }
-  return text.toLowerCase().replaceAll('-', ':');
+  const mac = normalizedMac(text);
+  if (mac === undefined) throw new Error('It must be a MAC address such as 02:00:00:00:00:01.');
+  return mac;
 };
 
 /** An address, with or without prefix length: an element of `ips`. */
 export const parseIp = (text: string): string => {
-  const [address = '', prefix, ...more] = text.split('/');
-  const bits = isIP(address) === 6 ? 128 : 32;
-  const validPrefix = prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits);
-  if (isIP(address) === 0 || !validPrefix || more.length > 0) {
+  if (parseAddress(text) === undefined && parseCidr(text) === undefined) {
     throw new Error('It must be an IP address such as 10.1.0.5, 10.1.0.5/24 or fd00::5.');
   }
   return text;

@@ -32,11 +32,7 @@ export const check = async ({ env, config }: Call, options: StoreOptions = {}): 
  * What differs between the addresses held and those in prevResult; undefined when nothing does.
  * Addresses of prevResult outside the ranges are other plugins' affair.
  */
-export const compare = (
-  held: string[],
-  prevResult: Result | undefined,
-  sets: AddressSet[],
-): string | undefined => {
+const compare = (held: string[], prevResult: Result | undefined, sets: AddressSet[]): string | undefined => {
   if (held.length === 0) return 'no address is reserved for it';
   if (prevResult === undefined) return undefined;
   const given = prevResult.ips.flatMap(({ address }) => parseCidr(address) ?? []);

@@ -38,7 +38,7 @@ export const plugin: Plugin = {
  * How prevResult differs from the configured addresses; undefined when each is there with its gateway.
  * Addresses beyond these are other plugins' affair.
  */
-export const compare = (addresses: StaticAddress[], { ips }: Result): string | undefined => {
+const compare = (addresses: StaticAddress[], { ips }: Result): string | undefined => {
   for (const { address, gateway } of addresses) {
     const text = formatAddress(address);
     const given = ips.find((ip) => canonical(parseCidr(ip.address)) === text);

@@ -43,7 +43,17 @@ export const addToBridge = (call: Call): Promise<Result> =>
     await call.checkpoint();
 
     const names = chooseNames(call, config, netns);
-    const record = rememberAttachment(call, 'bridge', names.hostInterface, allocated.ips, undo);
+    const record = rememberAttachment(
+      call,
+      {
+        plugin: 'bridge',
+        hostInterface: names.hostInterface,
+        ips: allocated.ips,
+        masquerade: config.ipMasq,
+        spoofCheck: config.macSpoofCheck,
+      },
+      undo,
+    );
     const filters = startFilters(
       ownerOf(call),
       {
@@ -56,11 +66,13 @@ export const addToBridge = (call: Call): Promise<Result> =>
     undo.add('remove the packet filter rules', filters.remove);
     const gateways = config.isGateway ? gatewaysOf(allocated.ips) : [];
     undo.add(`remove the interface "${names.hostInterface}"`, () => deleteLink(names.hostInterface));
-    const host = await applyHostSide(ip.host, config, names, gateways);
+    const host = await applyHostSide(ip.host, config, names, gateways, call.checkpoint);
     if (config.isGateway) enableForwarding(allocated.ips);
     await call.checkpoint();
 
-    if (!config.disableContainerInterface) {
+    if (config.disableContainerInterface) {
+      ip.pod.dismiss();
+    } else {
       configurePod(netns, ip.pod, {
         ifname: call.env.ifname,
         ips: allocated.ips,

@@ -1,5 +1,6 @@
 import { prepareHostDevice } from '../../shared/attachment/pod-sysctls.ts';
 import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
+import type { Call } from '../../shared/cni/plugin.ts';
 import type { Interface } from '../../shared/cni/types.ts';
 import { type AddressState, readAddresses } from '../../shared/kernel/address.ts';
 import { commandFailure, runCommand } from '../../shared/kernel/command.ts';
@@ -41,11 +42,14 @@ export const applyHostSide = async (
   config: BridgeConfig,
   names: Names,
   gateways: Gateway[],
+  checkpoint: Call['checkpoint'],
 ): Promise<HostSide> => {
   const plan = planHostSide(config, names, gateways);
   if (!plan.changesBridge) return carryOut(ip, config, names, plan);
-  return withLock(`/run/podwire/locks/bridge-${config.bridge}`, () =>
-    carryOut(ip, config, names, planHostSide(config, names, gateways)),
+  return withLock(
+    `/run/podwire/locks/bridge-${config.bridge}`,
+    () => carryOut(ip, config, names, planHostSide(config, names, gateways)),
+    { checkpoint },
   );
 };
 

@@ -12,7 +12,7 @@ import { checkFilters } from '../../shared/attachment/filters.ts';
 import { ownerOf } from '../../shared/attachment/owner.ts';
 import { delegateVerb } from '../../shared/cni/delegate.ts';
 import type { Call } from '../../shared/cni/plugin.ts';
-import { emptyResult, type Result } from '../../shared/cni/types.ts';
+import { emptyResult, type IpConfig, type Result } from '../../shared/cni/types.ts';
 import { readAddresses } from '../../shared/kernel/address.ts';
 import { type LinkState, readLink } from '../../shared/kernel/link.ts';
 import { readAttachment } from '../../shared/store/attachments.ts';
@@ -32,11 +32,12 @@ export const checkBridge = async (call: Call): Promise<void> => {
   const bridge = checkBridgeDevice(config, prevResult, findings);
   const port = checkHostEnd(prevResult, pod, findings);
   checkPort(config, port, bridge, findings);
-  if (config.isGateway) checkGateways(config, prevResult, findings);
+  const ips = podAddresses(prevResult, container);
+  if (config.isGateway) checkGateways(config, ips, findings);
   const owner = ownerOf(call);
   checkFilters(owner, readAttachment(owner.network, owner.containerId, owner.ifname), findings, {
     backend: config.ipMasqBackend,
-    masquerade: config.ipMasq ? podAddresses(prevResult, container) : [],
+    masquerade: config.ipMasq ? ips : [],
     spoofCheck: config.macSpoofCheck && port && pod ? { port: port.name, mac: pod.mac } : undefined,
   });
   findings.throwIfAny();
@@ -77,7 +78,7 @@ const checkPort = (
   if (config.portIsolation && !port.port?.isolated) findings.add(`"${port.name}" is not isolated`);
 };
 
-const checkGateways = (config: BridgeConfig, prevResult: Result, findings: Findings): void => {
+const checkGateways = (config: BridgeConfig, ips: IpConfig[], findings: Findings): void => {
   const device = gatewayDevice(config);
   const link = readLink(device);
   if (link === undefined) {
@@ -85,7 +86,7 @@ const checkGateways = (config: BridgeConfig, prevResult: Result, findings: Findi
     return;
   }
   const present = readAddresses(link.index);
-  for (const { cidr } of gatewaysOf(prevResult.ips)) {
+  for (const { cidr } of gatewaysOf(ips)) {
     if (!present.some(({ address, prefixLength }) => sameCidr(`${address}/${prefixLength}`, cidr))) {
       findings.add(`"${device}" lacks the gateway address ${cidr}`);
     }

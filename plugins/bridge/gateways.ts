@@ -1,8 +1,9 @@
-import { firstHostOf, sameCidr } from '../../shared/attachment/address-compare.ts';
+import { sameCidr } from '../../shared/attachment/address-compare.ts';
 import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
 import type { IpConfig, Route } from '../../shared/cni/types.ts';
 import type { AddressState } from '../../shared/kernel/address.ts';
-import { contains, formatAddress, parseCidr } from '../../shared/kernel/address-math.ts';
+import { contains, firstHostOf, formatAddress, parseCidr } from '../../shared/kernel/address-math.ts';
+import { SCOPE_LINK } from '../../shared/kernel/route.ts';
 
 /** An address that the bridge must have, because it is a pod's gateway. */
 export interface Gateway {
@@ -65,7 +66,7 @@ export const gatewayChanges = (
     const existing = present.filter((address) => address.family === family);
     if (existing.some((other) => sameCidr(cidrOf(other), cidr))) continue;
     // The kernel gives every device a link-local address of its own.
-    const others = existing.filter(({ scope }) => family === 4 || scope !== scopeLink).map(cidrOf);
+    const others = existing.filter(({ scope }) => family === 4 || scope !== SCOPE_LINK).map(cidrOf);
     const inTheWay = others.filter(
       (other) =>
         !gateways.some((gateway) => sameCidr(gateway.cidr, other)) && (family === 4 || overlap(cidr, other)),
@@ -76,9 +77,6 @@ export const gatewayChanges = (
   }
   return change;
 };
-
-/** The kernel's RT_SCOPE_LINK. */
-const scopeLink = 253;
 
 const cidrOf = ({ address, prefixLength }: AddressState): string => `${address}/${prefixLength}`;
 

@@ -42,7 +42,11 @@ export const addVeth = (call: Call): Promise<Result> =>
     await call.checkpoint();
 
     const ends = chooseEnds(call);
-    const record = rememberAttachment(call, 'veth', ends.host.name, ips, undo);
+    const record = rememberAttachment(
+      call,
+      { plugin: 'veth', hostInterface: ends.host.name, ips, masquerade: config.ipMasq },
+      undo,
+    );
     const filters = startFilters(ownerOf(call), {
       backend: config.ipMasqBackend,
       masquerade: config.ipMasq ? ips : [],

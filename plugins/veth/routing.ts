@@ -1,7 +1,8 @@
-import { firstHostOf, networkCidr } from '../../shared/attachment/address-compare.ts';
+import { networkCidr } from '../../shared/attachment/address-compare.ts';
 import type { PodRoute } from '../../shared/attachment/pod-batch.ts';
 import type { IpConfig } from '../../shared/cni/types.ts';
-import { formatAddress, parseCidr } from '../../shared/kernel/address-math.ts';
+import { firstHostOf, formatAddress, parseCidr } from '../../shared/kernel/address-math.ts';
+import { SCOPE_LINK } from '../../shared/kernel/route.ts';
 
 /** Gateways for pods whose IPAM has none and whose subnet leaves no room for one. */
 const linkLocalGateway = { 4: '169.254.1.1', 6: 'fe80::1' } as const;
@@ -33,7 +34,7 @@ export const surroundingRoutes = (ips: IpConfig[]): PodRoute[] => {
   for (const { address, gateway } of ips) {
     if (gateway === undefined) continue;
     const src = address.slice(0, address.indexOf('/'));
-    if (!isLinkLocal6(gateway)) add({ dst: hostPrefix(gateway), scope: scopeLink, src });
+    if (!isLinkLocal6(gateway)) add({ dst: hostPrefix(gateway), scope: SCOPE_LINK, src });
     const subnet = networkCidr(address);
     if (subnet !== hostPrefix(src)) add({ dst: subnet, gw: gateway, src });
   }
@@ -48,9 +49,6 @@ export const hostAddresses = (ips: IpConfig[]): string[] => [
 /** The host's routes to the pod. */
 export const hostRoutes = (ips: IpConfig[]): string[] =>
   ips.map(({ address }) => hostPrefix(address.slice(0, address.indexOf('/'))));
-
-/** The kernel's RT_SCOPE_LINK. */
-const scopeLink = 253;
 
 const hostPrefix = (address: string): string => `${address}/${address.includes(':') ? 128 : 32}`;
 

@@ -22,7 +22,7 @@ export const waitForQuiet = async (): Promise<void> => {
 const readTicks = (): { busy: number; total: number } => ticksOf(readFileSync('/proc/stat', 'utf8'));
 
 /** The ticks in the first line of /proc/stat: user nice system idle iowait irq softirq steal (proc(5)). */
-export const ticksOf = (stat: string): { busy: number; total: number } => {
+const ticksOf = (stat: string): { busy: number; total: number } => {
   const ticks = (stat.split('\n')[0] ?? '').split(/\s+/).slice(1, 9).map(Number);
   const total = ticks.reduce((sum, value) => sum + value, 0);
   return { busy: total - (ticks[3] ?? 0) - (ticks[4] ?? 0), total };

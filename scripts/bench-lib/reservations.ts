@@ -15,7 +15,7 @@ export const reserveAddresses = (directory: string, prefix: string, count: numbe
 };
 
 /** The address that the `index`th ADD gets: .0.0 is the network, .0.1 the gateway. */
-export const addressAt = (prefix: string, index: number): string => {
+const addressAt = (prefix: string, index: number): string => {
   const host = index + 2;
   return `${prefix}.${host >> 8}.${host & 255}`;
 };

@@ -1,11 +1,4 @@
-import {
-  type Address,
-  type Cidr,
-  formatCidr,
-  networkOf,
-  parseAddress,
-  parseCidr,
-} from '../kernel/address-math.ts';
+import { formatCidr, networkOf, parseAddress, parseCidr } from '../kernel/address-math.ts';
 
 /** True when both texts are the same address, however they are written. */
 export const sameAddress = (first: string, second: string): boolean => {
@@ -27,9 +20,3 @@ export const networkCidr = (text: string): string => {
   const cidr = parseCidr(text);
   return cidr === undefined ? text : formatCidr(networkOf(cidr));
 };
-
-/** The first address after the network's own: what is the gateway where nobody chose one. */
-export const firstHostOf = (cidr: Cidr): Address => ({
-  family: cidr.family,
-  value: networkOf(cidr).value + 1n,
-});

@@ -4,7 +4,7 @@ import { listLinks } from '../kernel/link.ts';
 import { listAttachments, removeOtherAttachments } from '../store/attachments.ts';
 import { combineErrors, deleteLink } from './detach.ts';
 import { collectFilters } from './filters.ts';
-import { aliasPrefix, hostInterfaceName } from './host-interface-name.ts';
+import { aliasPrefix, hostInterfaceName, isOurAlias } from './host-interface-name.ts';
 import { parseRemovalKeys } from './network-keys.ts';
 
 /**
@@ -35,7 +35,10 @@ export const collectAttachments = async (call: Call, valid: Attachment[]): Promi
   if (error !== undefined) throw error;
 };
 
-/** A host end is this network's by its alias, and stale when no valid attachment has its name. */
+/**
+ * A host end is this network's by its alias, or by a record where it has no alias of ours (a kill may come
+ * before that is set), and stale when no valid attachment has its name.
+ */
 const deleteStaleLinks = async (network: string, valid: Attachment[]): Promise<void> => {
   const kept = new Set(
     valid.map(({ containerID, ifname }) => hostInterfaceName({ network, containerId: containerID, ifname })),
@@ -44,7 +47,9 @@ const deleteStaleLinks = async (network: string, valid: Attachment[]): Promise<v
   const prefix = aliasPrefix(network);
   const stale = listLinks().filter(
     ({ name, kind, alias }) =>
-      kind === 'veth' && !kept.has(name) && (recorded.has(name) || alias?.startsWith(prefix) === true),
+      kind === 'veth' &&
+      !kept.has(name) &&
+      (isOurAlias(alias) ? alias?.startsWith(prefix) : recorded.has(name)),
   );
   const outcomes = await Promise.allSettled(stale.map(({ name }) => deleteLink(name)));
   const error = combineErrors(

@@ -10,6 +10,7 @@ import {
 } from '../filter/masquerade.ts';
 import type { NftPlan } from '../filter/nft-plan.ts';
 import type { Owner } from '../filter/owner.ts';
+import type { MasqueradeAddress } from '../filter/pod-address.ts';
 import { removeReferenceLeftovers } from '../filter/reference-leftovers.ts';
 import { SPOOF_SETS, spoofCheckPlan } from '../filter/spoof-check.ts';
 import type { AttachmentRecord } from '../store/attachments.ts';
@@ -64,12 +65,12 @@ export const removeFilters = async (
   { masquerade, spoofCheck }: RemovalKeys,
 ): Promise<void> => {
   if (record?.complete === true && record.filter === undefined) return;
-  const sets = spoofCheck ? SPOOF_SETS : [];
+  const sets = spoofCheck || record?.spoofCheck === true ? SPOOF_SETS : [];
   if (record?.filter !== undefined) {
     await removeMasquerade(owner, { addresses: record.addresses, backend: record.filter, sets });
     return;
   }
-  if (!masquerade && !spoofCheck) return;
+  if (!masquerade && record?.masquerade !== true && sets.length === 0) return;
   await removeMasquerade(owner, { sets });
   await removeReferenceLeftovers(owner);
 };
@@ -125,7 +126,8 @@ export const filtersStatus = ({ ipMasq, ipMasqBackend }: NetworkKeys, spoofCheck
   if (spoofCheck) filterStatus('nftables');
 };
 
-const masqueradeAddresses = (ips: IpConfig[]): { address: string; subnet: string }[] =>
+/** The addresses with the subnets inside which they need no masquerade, for records and rules. */
+export const masqueradeAddresses = (ips: IpConfig[]): MasqueradeAddress[] =>
   ips.map(({ address }) => ({ address: address.slice(0, address.indexOf('/')), subnet: address }));
 
 const spoofPlans = (owner: Owner, { spoofCheck }: FilterOptions): NftPlan[] =>

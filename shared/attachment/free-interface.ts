@@ -1,22 +1,28 @@
 import { CniError, ErrorCode } from '../cni/errors.ts';
+import { show } from '../cni/fields.ts';
 import type { Call } from '../cni/plugin.ts';
+import { isPlainWord } from '../kernel/ip-batch.ts';
 import { readLink } from '../kernel/link.ts';
-import type { Netns } from '../kernel/netns.ts';
-import { readAttachment } from '../store/attachments.ts';
+import { type Netns, openNetnsIfPresent } from '../kernel/netns.ts';
+import { type AttachmentRecord, readAttachment } from '../store/attachments.ts';
 import { detachLinks } from './detach.ts';
+import { hasHostEnd } from './host-end.ts';
 import { ownerOf } from './owner.ts';
 
 /**
- * Sees to it that CNI_IFNAME is free in the container before anything is reserved: were the conflict
- * found later, undoing this ADD would release the address of the one that succeeded. What an ADD of
- * the same attachment left that was killed half-way is removed. Throws CniError 103.
+ * Sees to it that neither CNI_IFNAME in the container nor the attachment itself is there already, before
+ * anything is reserved: were the conflict found later, undoing this ADD would take address and link from
+ * the one that succeeded. What an ADD of the same attachment left that was killed half-way is removed.
+ * Throws CniError 103, or 4 for a name that the kernel would take but an `ip -batch` can't carry.
  */
 export const requireFreeInterface = async (call: Call, netns: Netns): Promise<void> => {
-  const { ifname } = call.env;
-  const isTaken = (): boolean => netns.run(() => readLink(ifname)) !== undefined;
-  if (!isTaken()) return;
   const owner = ownerOf(call);
-  const record = readAttachment(owner.network, owner.containerId, owner.ifname);
+  const { network, containerId, ifname } = owner;
+  if (!isPlainWord(ifname)) throw unusableName(ifname);
+  const isTaken = (): boolean => netns.run(() => readLink(ifname)) !== undefined;
+  const record = readAttachment(network, containerId, ifname);
+  if (record?.complete === true && hasHostEnd(owner) && isNetns(record.netns)) throw alreadyAttached(record);
+  if (!isTaken()) return;
   if (record !== undefined && record.complete !== true) {
     await detachLinks(owner, netns);
     if (!isTaken()) return;
@@ -29,3 +35,24 @@ export const requireFreeInterface = async (call: Call, netns: Netns): Promise<vo
     },
   );
 };
+
+/** The kernel takes the veth away some time after its netns is gone; such a one is in nobody's way. */
+const isNetns = (path: string): boolean => {
+  const netns = openNetnsIfPresent(path);
+  netns?.close();
+  return netns !== undefined;
+};
+
+const alreadyAttached = ({ containerId, ifname, network, netns }: AttachmentRecord): CniError =>
+  new CniError(
+    ErrorCode.conflict,
+    `container "${containerId}" is attached to network "${network}" as "${ifname}" already, in ${netns}`,
+    { details: 'DEL it first: a container id and an interface name make one attachment of a network.' },
+  );
+
+const unusableName = (ifname: string): CniError =>
+  new CniError(
+    ErrorCode.invalidEnvironment,
+    `CNI_IFNAME ${show(ifname)} cannot be handed to the ip command`,
+    { details: 'Use a name without quotes, backslashes, "#" and control characters.' },
+  );

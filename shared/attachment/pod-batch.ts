@@ -3,6 +3,7 @@ import { show } from '../cni/fields.ts';
 import type { IpConfig, Route } from '../cni/types.ts';
 import { contains, parseAddress, parseCidr } from '../kernel/address-math.ts';
 import { IpBatch } from '../kernel/ip-batch.ts';
+import { SCOPE_LINK } from '../kernel/route.ts';
 
 export interface PodInterface {
   ifname: string;
@@ -48,7 +49,7 @@ export const resolveRoutes = (routes: Route[], ips: IpConfig[], onLink: string[]
     const ipv6 = route.dst.includes(':');
     if (route.gw !== undefined) checkGateway(route.dst, route.gw);
     const ofFamily = ips.find(({ gateway }) => gateway?.includes(':') === ipv6)?.gateway;
-    const gateway = route.gw ?? (route.scope === scopeLink ? undefined : ofFamily);
+    const gateway = route.gw ?? (route.scope === SCOPE_LINK ? undefined : ofFamily);
     if (gateway === undefined) return route;
     return isOnLink(gateway, onLink) ? { ...route, gw: gateway } : { ...route, gw: gateway, onlink: true };
   });
@@ -62,9 +63,6 @@ const checkGateway = (dst: string, gw: string): void => {
     { details: 'Correct "routes" in the configuration of the IPAM plugin.' },
   );
 };
-
-/** The kernel's RT_SCOPE_LINK. */
-const scopeLink = 253;
 
 // `prepend` is a plain create without NLM_F_EXCL: several routes to one destination are welcome (ECMP).
 const routeWords = (ifname: string, route: PodRoute): (string | number)[] => {

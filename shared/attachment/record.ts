@@ -1,30 +1,29 @@
 import type { Call } from '../cni/plugin.ts';
 import type { IpConfig } from '../cni/types.ts';
 import { type AttachmentRecord, removeAttachment, saveAttachment } from '../store/attachments.ts';
+import { masqueradeAddresses } from './filters.ts';
 import { ownerOf } from './owner.ts';
 import type { Undo } from './undo.ts';
 
 /** Writes the attachment's record before the kernel is touched, so that DEL and GC know what a kill may leave. */
 export const rememberAttachment = (
   call: Call,
-  plugin: string,
-  hostInterface: string,
-  ips: IpConfig[],
+  made: Pick<AttachmentRecord, 'plugin' | 'masquerade' | 'spoofCheck'> & {
+    hostInterface: string;
+    ips: IpConfig[];
+  },
   undo: Undo,
 ): AttachmentRecord => {
+  const { ips, ...known } = made;
   const { network, containerId, ifname } = ownerOf(call);
   const record: AttachmentRecord = {
+    ...known,
     version: 1,
-    plugin,
     network,
     containerId,
     ifname,
     netns: call.env.netns,
-    hostInterface,
-    addresses: ips.map(({ address }) => ({
-      address: address.slice(0, address.indexOf('/')),
-      subnet: address,
-    })),
+    addresses: masqueradeAddresses(ips),
   };
   undo.add('forget the attachment', () => removeAttachment(network, containerId, ifname));
   saveAttachment(record);

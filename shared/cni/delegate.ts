@@ -58,7 +58,7 @@ interface Target {
 
 const findDelegate = async (call: Call, type: string): Promise<Target> => {
   if (/[/\0]/.test(type)) throw failed(type, 'is no plugin name: it holds a "/" or a NUL');
-  if (call.isDelegated || process.env[delegatedVariable]) throw circular(type);
+  if (call.isDelegated || process.env[delegatedVariable] === type) throw circular(type);
   for (const directory of call.env.path) {
     const path = `${directory}/${type}`;
     if (!isExecutable(path)) continue;
@@ -79,7 +79,7 @@ const inProcess = (call: Call, command: Command, plugin: Plugin): Call => ({
   isDelegated: true,
 });
 
-/** Tells a delegate of ours that it is one. */
+/** Tells a delegate of ours which `ipam.type` it was called for. */
 const delegatedVariable = 'PODWIRE_DELEGATED';
 
 const execute = (call: Call, command: Command, type: string, path: string): string => {
@@ -96,7 +96,7 @@ const execute = (call: Call, command: Command, type: string, path: string): stri
 const runToEnd = (call: Call, command: Command, type: string, path: string): CommandResult => {
   try {
     return runProgram(path, {
-      env: { ...process.env, CNI_COMMAND: command, [delegatedVariable]: '1' },
+      env: { ...process.env, CNI_COMMAND: command, [delegatedVariable]: type },
       stdin: call.stdin,
       timeoutMs: delegateTimeoutMs(),
     });

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { lackingKernel } from '../../test/support/needs.ts';
 import {
   createFilterHost,
   type FilterHost,
@@ -7,7 +6,8 @@ import {
   lackingForFilter,
   MASQUERADED,
   type TestPod,
-} from './filter-host.ts';
+} from '../../test/support/filter-host.ts';
+import { lackingKernel } from '../../test/support/needs.ts';
 
 const variants = [
   { name: 'nftables', backend: 'nftables', feature: 'nftables', prepare: '', save: 'true' },

@@ -1,4 +1,3 @@
-import type { NftElementState } from '../kernel/nft-message.ts';
 import { readNftChain, readNftElement, readNftRules } from '../kernel/nft-read.ts';
 import type { NftSocket } from '../kernel/nft-socket.ts';
 import {
@@ -74,14 +73,8 @@ const elementLack = (socket: NftSocket, element: NftElement): NftLack[] => {
   if (state.comment !== element.comment) {
     return [{ what: `${label} belongs to "${state.comment}"`, commands: replace }];
   }
-  return sameValue(element, state) ? [] : [{ what: `${label} has another value`, commands: replace }];
+  return element.jump === state.jump ? [] : [{ what: `${label} has another value`, commands: replace }];
 };
-
-const sameValue = ({ data, jump }: NftElement, state: NftElementState): boolean =>
-  jump === state.jump &&
-  (data === undefined || (state.data !== undefined && sameBytes(data.bytes, state.data)));
-
-const sameBytes = (first: Uint8Array, second: Uint8Array): boolean => Buffer.compare(first, second) === 0;
 
 const sameTexts = (first: readonly string[], second: readonly string[]): boolean =>
   first.length === second.length && first.every((text, index) => text === second[index]);

@@ -8,7 +8,6 @@ import {
   ruleComment,
   tableCommands,
 } from './nft-plan.ts';
-import { addressValue } from './nft-values.ts';
 import { podAddress } from './pod-address.ts';
 import { spoofCheckPlan } from './spoof-check.ts';
 
@@ -76,18 +75,6 @@ describe('spoofCheckPlan', () => {
     expect(() => spoofCheckPlan(owner, 'veth1" }', '02:00:00:00:00:01')).toThrow(TypeError);
     expect(() => spoofCheckPlan(owner, 'veth1', '02:00:00:00:00:01 }')).toThrow(TypeError);
   });
-});
-
-test('a map with data has it in the command', () => {
-  const command = createCommand({
-    family: 'ip',
-    table: 't',
-    set: 'm',
-    key: addressValue('10.0.0.1'),
-    data: addressValue('10.0.0.2'),
-    comment: 'c',
-  });
-  expect(command).toBe('create element ip t m { 10.0.0.1 comment "c" : 10.0.0.2 }');
 });
 
 test('frames of several plans are merged by table, each chain once', () => {

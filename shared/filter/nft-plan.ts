@@ -48,13 +48,12 @@ export interface NftElement {
   table: string;
   set: string;
   key: NftValue;
-  data?: NftValue;
-  /** For a verdict map: the chain to jump to, in place of `data`. */
+  /** For a verdict map: the chain to jump to. */
   jump?: string;
   comment: string;
 }
 
-/** A key or a datum: as nft writes it, and as the kernel keeps it, each part padded to 4 bytes. */
+/** A key: as nft writes it, and as the kernel keeps it, each part padded to 4 bytes. */
 export interface NftValue {
   text: string;
   bytes: Uint8Array;
@@ -80,9 +79,8 @@ export const ruleCommands = ({ family, name: table }: NftTable, { name, rules }:
 ];
 
 /** The command that adds an element; it fails with EEXIST when the key is taken, whoever has it. */
-export const createCommand = ({ family, table, set, key, data, jump, comment }: NftElement): string => {
-  const value = jump === undefined ? data?.text : `jump ${jump}`;
-  const suffix = value === undefined ? '' : ` : ${value}`;
+export const createCommand = ({ family, table, set, key, jump, comment }: NftElement): string => {
+  const suffix = jump === undefined ? '' : ` : jump ${jump}`;
   return `create element ${family} ${table} ${set} { ${key.text} comment "${comment}"${suffix} }`;
 };
 

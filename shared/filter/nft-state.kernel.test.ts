@@ -6,7 +6,7 @@ import {
   lackingForFilter,
   MASQUERADED,
   type TestPod,
-} from './filter-host.ts';
+} from '../../test/support/filter-host.ts';
 
 const lacking = lackingForFilter();
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createFilterHost, type FilterHost, lackingForFilter } from '../../test/support/filter-host.ts';
 import type { Pod } from '../../test/support/pod.ts';
-import { createFilterHost, type FilterHost, lackingForFilter } from './filter-host.ts';
 
 const REFERENCE = '/usr/lib/cni';
 const lacking =

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { ping } from '../../test/support/traffic.ts';
 import {
   createFilterHost,
   type FilterHost,
   lackingForFilter,
   MASQUERADED,
   type TestPod,
-} from './filter-host.ts';
+} from '../../test/support/filter-host.ts';
+import { ping } from '../../test/support/traffic.ts';
 
 const lacking = lackingForFilter('nftables bridge family');
 

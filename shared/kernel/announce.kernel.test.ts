@@ -4,6 +4,7 @@ import { runCommand } from './command.ts';
 import { readLink, waitForLink } from './link.ts';
 import type { Netns } from './netns.ts';
 import { startCommand } from './running-command.ts';
+import { writeSysctl } from './sysctl.ts';
 import { createNetns, ip, requireNamespaces } from './test-netns.ts';
 
 const STALE_MAC = '02:00:00:00:00:99';
@@ -30,6 +31,10 @@ describe('announce', () => {
     ip(pod, ...common, 'address add 10.0.0.2/24 dev eth0', 'address add fd00::2/64 dev eth0 nodad');
     ip(pod, 'address add 10.0.0.22/24 dev eth0', 'address add fd00::22/64 dev eth0 nodad');
     ip(neighbour, ...common, 'address add 10.0.0.3/24 dev eth0', 'address add fd00::3/64 dev eth0 nodad');
+    pod.run(() => {
+      writeSysctl('net/ipv4/conf/eth0/arp_notify', 1);
+      writeSysctl('net/ipv6/conf/eth0/ndisc_notify', 1);
+    });
     for (const port of ['va', 'vb']) {
       expect(host.run(() => waitForLink(port, (link) => link?.port?.state === 3, 5000))).toBe(true);
     }

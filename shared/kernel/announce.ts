@@ -1,25 +1,19 @@
 import { closeSync } from './files.ts';
 import { checked, libc } from './libc.ts';
 import type { Netns } from './netns.ts';
-import { writeSysctl } from './sysctl.ts';
 
 /**
  * Tells an interface's neighbours its addresses, so that who knew one of them by another MAC learns at
- * once: a gratuitous ARP for each IPv4 address (RFC 5227, section 3) and an unsolicited neighbour
- * advertisement for each IPv6 one (RFC 4861, 7.2.6), tentative ones left out. Call it when frames get
- * through: link up, bridge port forwarding. Throws what the kernel refused, which an ADD may ignore.
+ * once: a gratuitous ARP for each IPv4 address (RFC 5227, section 3) where the sysctl arp_notify is on,
+ * and an unsolicited neighbour advertisement for each IPv6 one (RFC 4861, 7.2.6) where ndisc_notify is;
+ * tentative ones are left out. Call it when frames get through: link up, bridge port forwarding. Throws
+ * what the kernel refused, which an ADD may ignore.
  *
- * The kernel itself sends them: with these settings on, it does when an interface's MAC is set, also to
- * the same. Frames through a packet socket of our own would do too, but the kernel lets whoever closes
- * one, or exits with one open, wait 16 ms (`synchronize_net` in packet_release).
+ * The kernel itself sends them, when an interface's MAC is set, also to the same. Frames through a packet
+ * socket of our own would do too, but the kernel lets whoever closes one, or exits with one open, wait
+ * 16 ms (`synchronize_net` in packet_release).
  */
-export const announce = (netns: Netns, ifname: string): void => {
-  netns.run(() => {
-    writeSysctl(`net/ipv4/conf/${ifname}/arp_notify`, 1);
-    writeSysctl(`net/ipv6/conf/${ifname}/ndisc_notify`, 1);
-    setMacAgain(ifname);
-  });
-};
+export const announce = (netns: Netns, ifname: string): void => netns.run(() => setMacAgain(ifname));
 
 const AF_INET = 2;
 const SOCK_DGRAM = 2;

@@ -1,25 +1,20 @@
 import { CniError, ErrorCode } from '../cni/errors.ts';
+import type { SystemError } from './libc.ts';
 
-/** What ended a child that did not exit by itself: our limits, or the signal of that name or number. */
-export type ChildEnd = 'timeout' | 'output' | string | number | null | undefined;
-
-/** The CniError 100 for a program that could not be started; `error` is what the spawn threw. */
-export const startFailure = (argv: string[], error: unknown): CniError => {
-  const code = (error as { code?: unknown } | null)?.code;
-  const reason = typeof code === 'string' ? code : String(error);
-  return new CniError(ErrorCode.commandFailed, `${argv[0]}: could not be started (${reason})`, {
+/** The CniError 100 for a program that could not be started. */
+export const startFailure = (argv: string[], cause: SystemError): CniError =>
+  new CniError(ErrorCode.commandFailed, `${argv[0]}: could not be started (${cause.code})`, {
     details: 'Check that it is an executable for this machine, and the limits on memory and processes.',
-    cause: error,
+    cause,
   });
-};
 
-/** The CniError 100 for a child that was killed, by us or by someone else. */
+/** The CniError 100 for a child that was killed: `end` is the limit of ours that it met, or a signal's name. */
 export const killedFailure = (
   argv: string[],
-  end: ChildEnd,
+  end: string,
   limits: { timeoutMs: number; outputBytes: number },
 ): CniError => {
-  let what = `was killed by ${end ?? 'an unknown signal'}`;
+  let what = `was killed by ${end}`;
   if (end === 'timeout') what = `did not finish within ${limits.timeoutMs / 1000} s and was killed`;
   if (end === 'output') what = `printed more than ${limits.outputBytes / 1024 / 1024} MiB and was killed`;
   return new CniError(ErrorCode.commandFailed, `${argv[0]} ${what}`, {

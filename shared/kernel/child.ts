@@ -1,4 +1,5 @@
-import { type ChildEnd, killedFailure, startFailure } from './child-failure.ts';
+import type { CniError } from '../cni/errors.ts';
+import { killedFailure, startFailure } from './child-failure.ts';
 import { closeSync, writeSync } from './files.ts';
 import { libc, SystemError } from './libc.ts';
 import { Pipe, pollFds } from './pipe.ts';
@@ -177,7 +178,7 @@ export class Child {
     return true;
   }
 
-  #killed(end: ChildEnd) {
+  #killed(end: string): CniError {
     this.kill();
     this.release();
     return killedFailure(this.#argv, end, { timeoutMs: this.#timeoutMs, outputBytes: OUTPUT_LIMIT });

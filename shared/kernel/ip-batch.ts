@@ -13,7 +13,7 @@ export class IpBatch {
   add(...words: (string | number | undefined | false)[]): this {
     const given = words.filter((word) => word !== undefined && word !== false).map(String);
     for (const word of given) {
-      if (!PLAIN_WORD.test(word)) {
+      if (!isPlainWord(word)) {
         throw new CniError(
           ErrorCode.invalidNetworkConfig,
           `${JSON.stringify(word)} cannot be handed to the ip command`,
@@ -39,6 +39,9 @@ export class IpBatch {
     return this.#lines.map((line) => `${line}\n`).join('');
   }
 }
+
+/** Whether a batch can carry a word: none that is empty or has white space, quotes, `\`, `#` or control characters. */
+export const isPlainWord = (word: string): boolean => PLAIN_WORD.test(word);
 
 /**
  * An `ip` that was started ahead of its batch, in the netns of the calling thread: its own start-up

@@ -15,7 +15,7 @@ export class SystemError extends Error {
 }
 
 /**
- * The C library's functions that neither bun nor node have. Loaded at the first call, all in one go:
+ * The C library's functions that a plugin call uses. Loaded at the first call, all in one go:
  * loading costs 0.2 ms for one function and hardly more for all. Each returns -1 on failure; then call
  * `errno()` at once. Names, argument types and constants are those of 64-bit Linux on x64 and arm64.
  */

@@ -30,8 +30,7 @@ export class Netns {
   /**
    * Runs `body` with this thread inside the namespace, then goes back, also when `body` throws. Children
    * started in `body` are inside, and a socket opened in it stays inside. `body` must be synchronous:
-   * whatever is awaited would run in the wrong namespace. Threads born inside stay inside, and starting
-   * a child may give birth to one of bun's pool: afterwards, read /proc/sys by synchronous calls only.
+   * whatever is awaited would run in the wrong namespace, and a thread born inside would stay inside.
    */
   run<T>(body: () => T): T {
     const outer = current ?? ownNetns().fd;
@@ -115,7 +114,7 @@ const tryOpen = (path: string): Netns | Refusal => {
   if (path === '') return { problem: 'is empty', gone: true };
   let fd: number;
   try {
-    // Bun sets O_CLOEXEC itself. O_NONBLOCK, so that a FIFO does not hold us up.
+    // O_NONBLOCK, so that a FIFO does not hold us up.
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
     const code = String((cause as { code?: unknown }).code);

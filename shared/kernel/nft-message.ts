@@ -16,8 +16,6 @@ export type NftFamily = 'inet' | 'ip' | 'ip6' | 'bridge';
 export interface NftElementState {
   /** As the kernel keeps it: concatenated parts are padded to 4 bytes each. */
   key: Uint8Array;
-  /** The datum of a map, other than a verdict. */
-  data?: Uint8Array;
   /** The chain that the verdict of a verdict map jumps to; `''` for another verdict. */
   jump?: string;
   /** `''` when it has none. */
@@ -106,12 +104,9 @@ export const parseRule = (payload: Uint8Array): NftRuleState => {
 export const parseElements = (payload: Uint8Array): NftElementState[] =>
   items(parseAttributes(payload, NFGENMSG_BYTES).get(NFTA_SET_ELEM_LIST_ELEMENTS)).map((item) => {
     const attributes = parseAttributes(item);
-    const data = nested(attributes.get(NFTA_SET_ELEM_DATA));
-    const value = data.get(NFTA_DATA_VALUE);
-    const verdict = data.get(NFTA_DATA_VERDICT);
+    const verdict = nested(attributes.get(NFTA_SET_ELEM_DATA)).get(NFTA_DATA_VERDICT);
     return {
       key: nested(attributes.get(NFTA_SET_ELEM_KEY)).get(NFTA_DATA_VALUE) ?? new Uint8Array(),
-      ...(value === undefined ? {} : { data: value }),
       ...(verdict === undefined ? {} : { jump: readJump(verdict) }),
       comment: readComment(attributes.get(NFTA_SET_ELEM_USERDATA)),
     };

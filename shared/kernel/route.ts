@@ -25,6 +25,9 @@ export const readRoutes = (family: 4 | 6, filter: RouteFilter = {}): RouteState[
   }
 };
 
+/** The kernel's RT_SCOPE_LINK, of routes without a gateway and of addresses for one link. */
+export const SCOPE_LINK = 253;
+
 const matches = (route: RouteState, { linkIndex, table }: RouteFilter): boolean =>
   (linkIndex === undefined || route.linkIndex === linkIndex) &&
   (table === undefined || route.table === table);

@@ -13,7 +13,7 @@ export interface Spawned {
 /**
  * posix_spawn(3) with pipes as standard descriptors, in a session of its own and with the default action
  * for the signals that bun ignores. `inherit` becomes its descriptor 3. Returns the SystemError when the
- * program can't be started. Bun opens everything close-on-exec, so nothing else is inherited.
+ * program can't be started. Bun and `files.ts` open everything close-on-exec: nothing else is inherited.
  */
 export const spawn = (
   argv: string[],

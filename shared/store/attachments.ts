@@ -23,6 +23,9 @@ export interface AttachmentRecord {
   hostInterface?: string;
   /** The addresses given, and the subnet of each in CIDR notation. */
   addresses: { address: string; subnet: string }[];
+  /** What the ADD asked of the packet filter: a DEL with a changed configuration still has to remove it. */
+  masquerade?: boolean;
+  spoofCheck?: boolean;
   /** The packet filter that holds the attachment's rules. */
   filter?: 'nftables' | 'iptables';
   /** Whatever else a plugin needs; kept as it is. */
@@ -30,7 +33,7 @@ export interface AttachmentRecord {
 }
 
 /** In /run, as the links and rules it describes do not outlive a reboot either. */
-export const attachmentsDirectory = '/run/podwire/attachments';
+const attachmentsDirectory = '/run/podwire/attachments';
 
 /** Writes or replaces an attachment's record, whole or not at all. Throws CniError 5. */
 export const saveAttachment = (record: AttachmentRecord, root = attachmentsDirectory): void => {

@@ -26,6 +26,20 @@ const nothingLeft = async (): Promise<void> =>
   expect(leftovers(before, await snapshot(host), [/ cni7( |$)/])).toEqual(nothing);
 
 describe('ADD with a delegate', () => {
+  test('that would delegate to itself again: code 7, and no call without end', async () => {
+    expectError(await call(host, { plugin: 'bridge', config: network({ type: 'ptp' }) }), 7, 'ptp');
+    install(host, onAdd(`echo '${address}'`));
+    const given = { plugin: 'bridge', config: network({ type: 'fake' }), ...withDelegates };
+    expectError(await call(host, { ...given, env: { PODWIRE_DELEGATED: 'fake' } }), 7, 'fake');
+    // Below a foreign IPAM plugin that calls us with a configuration of its own.
+    const container = { ...given, containerId: 'inner', env: { PODWIRE_DELEGATED: 'another' } };
+    expectSilent(await call(host, container));
+    expectSilent(await call(host, { ...container, command: 'DEL' }));
+    expect(await takeLog(host)).toEqual(['ADD', 'DEL']);
+    await host.exec(['ip', 'link', 'del', 'cni7']);
+    await nothingLeft();
+  });
+
   test('that succeeds, when a later step fails: its DEL is called, with the same input', async () => {
     install(
       host,

@@ -3,7 +3,7 @@ import { call, createPluginHost, expectError, expectSilent, networks } from '../
 import { requireTool } from '../support/needs.ts';
 import { leftovers, nothing, type Snapshot, snapshot } from '../support/snapshot.ts';
 import type { TestHost } from '../support/test-host.ts';
-import { breakTool, brokenEnv, mendTools, ofHost, ofPod, withoutTool } from './broken-tools.ts';
+import { breakTool, brokenEnv, mendTools, ofDel, ofHost, ofPod, withoutTool } from './broken-tools.ts';
 
 const iptables = { ...networks.bridge, ipMasqBackend: 'iptables' };
 const nftables = { ...networks.bridge, ipMasqBackend: 'nftables' };
@@ -70,6 +70,24 @@ describe('a tool that fails during ADD', () => {
     }
     await worksAgain(plugin, config);
   });
+
+  test.each(['bridge', 'veth'] as const)(
+    'a link of %s that cannot be removed keeps its address until DEL',
+    async (plugin) => {
+      const container = { plugin, containerId: 'stuck' };
+      await breakTool(host, 'ip', `${ofPod}|${ofDel}`, ways['refuses to work']);
+      const error = expectError(await call(host, { ...container, env: brokenEnv }), 100, 'ip');
+      await mendTools(host);
+      expect(error.details).toContain('still there');
+      const address = plugin === 'bridge' ? '10.30.0.2' : '10.31.0.2';
+      const other = { plugin, containerId: 'other', ifname: 'eth1', args: `IP=${address};IgnoreUnknown=1` };
+      expectError(await call(host, other), 102, address, 'stuck');
+      expectSilent(await call(host, { ...container, command: 'DEL' }));
+      expectSilent(await call(host, other));
+      expectSilent(await call(host, { ...other, command: 'DEL' }));
+      await nothingLeft();
+    },
+  );
 });
 
 describe('a tool that fails during DEL', () => {

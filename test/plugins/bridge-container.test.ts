@@ -88,6 +88,20 @@ describe("the container's end of a bridge port", () => {
     expect(await ping(pod, '10.3.0.1')).toBe(true);
   });
 
+  test('is one of its kind: a second netns under the same id is refused while the first lives', async () => {
+    const { pod, attachment } = await attachPod(host, 'pod', { ...config, ipMasq: true });
+    const otherNetns = await host.addPod('other');
+    const before = await snapshot(host);
+    const second = await attachment.attempt('ADD', { netns: otherNetns });
+    expect(second.error).toMatchObject({ code: 103, msg: expect.stringContaining('attached') });
+    expect(leftovers(before, await snapshot(host))).toEqual(nothing);
+    await attachment.check();
+    // A container that came back after its netns was lost is another matter.
+    await pod.remove();
+    expect((await attachment.attempt('ADD', { netns: otherNetns })).error).toBeUndefined();
+    expect(await addressesOf(otherNetns, 'eth0')).toContain('10.3.0.2/24');
+  });
+
   test('may be one of several of the same container', async () => {
     const { pod, attachment: first } = await attachPod(host, 'pod', config);
     const second = new Attachment(host, pod, config, { containerId: first.containerId, ifname: 'net1' });

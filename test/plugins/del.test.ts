@@ -90,6 +90,15 @@ describe.for([bridge, ptp])('DEL of $type', (config) => {
     if (!removeNetns && inPod?.includes('name other') !== true) await new Attachment(host, pod, config).add();
   });
 
+  test('the configuration no longer asks for masquerade and spoof check', async () => {
+    const pod = await host.addPod('pod');
+    const before = await snapshot(host);
+    const attachment = new Attachment(host, pod, config);
+    await attachment.add();
+    await attachment.del({ config: { ...config, ipMasq: false, macspoofchk: false } });
+    expect(leftovers(before, await snapshot(host), keptBridge('cni0'))).toEqual(nothing);
+  });
+
   test('without ADD, and for a configuration that ADD refuses', async () => {
     const pod = await host.addPod('pod');
     const before = await snapshot(host);

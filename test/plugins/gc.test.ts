@@ -104,6 +104,13 @@ describe.for([bridge, ptp])('GC of $type', (config) => {
     }
   });
 
+  test('leaves a link whose alias names another network, also where a record of ours names it', async () => {
+    const { attachment } = await attachPod(host, 'a', config);
+    await host.exec(['ip', 'link', 'set', attachment.port, 'alias', 'podwire:other/a/eth0']);
+    expectDone(await collect([]));
+    expect(await linkNames(host)).toContain(attachment.port);
+  });
+
   test.for([undefined, null, 'none', [{}], [{ containerID: 'a' }], [1]].map((list) => ({ list })))(
     'does nothing with the list $list',
     async ({ list }) => {

@@ -1,6 +1,7 @@
 import {
   closeSync,
   constants,
+  type FileStatus,
   fstatSync,
   ftruncateSync,
   linkSync,
@@ -43,7 +44,7 @@ export const readReservationFile = (place: Place, address: string): ReservationF
     throw error;
   }
   try {
-    const identity = identityOf(fd);
+    const identity = identityOf(fstatSync(fd));
     return { owner: parseOwner(readOpenFile(fd)), identity };
   } catch (error) {
     if (failedWith(error, 'EISDIR')) return { owner: undefined, identity: '' };
@@ -127,11 +128,8 @@ export const writeWhole = (fd: number, text: string): number => {
   throw Object.assign(new Error('ENOSPC: only a part could be written'), { code: 'ENOSPC' });
 };
 
-/** Inode and modification time of an open file; an address's new file never has those of an old one. */
-export const identityOf = (fd: number): string => {
-  const { ino, mtimeNs } = fstatSync(fd);
-  return `${ino}:${mtimeNs}`;
-};
+/** Inode and modification time of a file; an address's new file never has those of an old one. */
+export const identityOf = ({ ino, mtimeNs }: FileStatus): string => `${ino}:${mtimeNs}`;
 
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
 
@@ -166,7 +164,7 @@ const openTemplate = (place: Place, template: string): number => {
 const fillOrRemove = (fd: number, file: string, text: string): string => {
   try {
     writeWhole(fd, text);
-    return identityOf(fd);
+    return identityOf(fstatSync(fd));
   } catch (error) {
     removeQuietly(file);
     throw error;

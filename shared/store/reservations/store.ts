@@ -5,6 +5,7 @@ import { bootId as currentBootId } from '../boot.ts';
 import { ioFailure } from '../io-failure.ts';
 import { type LockOptions, withLock } from '../lock.ts';
 import {
+  identityOf,
   makeReservationFile,
   type Place,
   readPointer,
@@ -114,8 +115,7 @@ export class ReservationStore {
       breakSeal(this.place);
       const now = BigInt(Date.now()) * 1_000_000n;
       utimesSync(file, now, now);
-      const { ino, mtimeNs } = statSync(file);
-      const renewed = { ...reservation, identity: `${ino}:${mtimeNs}`, bootId: this.bootId, netns };
+      const renewed = { ...reservation, identity: identityOf(statSync(file)), bootId: this.bootId, netns };
       this.#index.change((index) => {
         index.remove(reservation);
         index.add(renewed);

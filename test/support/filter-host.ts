@@ -1,10 +1,10 @@
 import { fileURLToPath } from 'node:url';
-import { lackingKernel, lackingRoot, lackingTools } from '../../test/support/needs.ts';
-import type { Pod } from '../../test/support/pod.ts';
-import { createHost, type TestHost } from '../../test/support/test-host.ts';
-import { startServer, whoSees } from '../../test/support/traffic.ts';
+import type { MasqueradeAddress } from '../../shared/filter/pod-address.ts';
 import type { FilterRequest } from './filter-driver.ts';
-import type { MasqueradeAddress } from './pod-address.ts';
+import { lackingKernel, lackingRoot, lackingTools } from './needs.ts';
+import type { Pod } from './pod.ts';
+import { createHost, type TestHost } from './test-host.ts';
+import { startServer, whoSees } from './traffic.ts';
 
 /** Why the kernel tests of the packet filter cannot run here, undefined when they can. */
 export const lackingForFilter = (...features: Parameters<typeof lackingKernel>): string | undefined =>

@@ -1,13 +1,18 @@
 // Run by the kernel tests inside a test host, as a plugin would be: one verb, its arguments as JSON,
 // and on stdout `{ value }` or `{ error }`.
-import { toCniError } from '../cni/errors.ts';
-import type { Attachment } from '../cni/plugin.ts';
-import { type FilterBackend, filterStatus } from './backend.ts';
-import { applyMasquerade, checkMasquerade, collectMasquerade, removeMasquerade } from './masquerade.ts';
-import type { Owner } from './owner.ts';
-import type { MasqueradeAddress } from './pod-address.ts';
-import { removeReferenceLeftovers } from './reference-leftovers.ts';
-import { SPOOF_SETS, spoofCheckPlan } from './spoof-check.ts';
+import { toCniError } from '../../shared/cni/errors.ts';
+import type { Attachment } from '../../shared/cni/plugin.ts';
+import { type FilterBackend, filterStatus } from '../../shared/filter/backend.ts';
+import {
+  applyMasquerade,
+  checkMasquerade,
+  collectMasquerade,
+  removeMasquerade,
+} from '../../shared/filter/masquerade.ts';
+import type { Owner } from '../../shared/filter/owner.ts';
+import type { MasqueradeAddress } from '../../shared/filter/pod-address.ts';
+import { removeReferenceLeftovers } from '../../shared/filter/reference-leftovers.ts';
+import { SPOOF_SETS, spoofCheckPlan } from '../../shared/filter/spoof-check.ts';
 
 export interface FilterRequest {
   verb: 'apply' | 'remove' | 'check' | 'collect' | 'leftovers' | 'status';
