@@ -10,7 +10,7 @@ describe('classifyNftFailure', () => {
     ['Error: Could not process rule: Operation not supported', 'unsupported'],
     ['Error: Could not process rule: Address family not supported by protocol', 'unsupported'],
     ['Error: syntax error, unexpected newline', 'other'],
-    ['', 'other'],
+    ['', 'busy'],
   ])('%s', (stderr, kind) => {
     expect(classifyNftFailure(stderr)).toBe(kind);
   });

@@ -17,12 +17,15 @@ export type NftFailure = 'missing' | 'exists' | 'busy' | 'unsupported' | 'other'
 
 /**
  * Tells it from the messages: nft has its own for what it looks up before it asks the kernel, and the C
- * library's text (LC_ALL=C) for the kernel's errors. `missing` is ENOENT, `exists` EEXIST, `busy` EBUSY.
+ * library's text (LC_ALL=C) for the kernel's errors. `missing` is ENOENT, `exists` EEXIST, `busy` EBUSY, or no
+ * message at all.
  */
 export const classifyNftFailure = (stderr: string): NftFailure => {
   if (/No such file or directory/.test(stderr)) return 'missing';
   if (/File exists/.test(stderr)) return 'exists';
   if (/Device or resource busy/.test(stderr)) return 'busy';
+  // With hundreds of transactions at once nft gives up reading the tables, and says nothing about it.
+  if (stderr.trim() === '') return 'busy';
   if (/not supported/i.test(stderr)) return 'unsupported';
   return 'other';
 };
