@@ -5,6 +5,7 @@ import { requireTool } from '../support/needs.ts';
 import { type Outcome, systemPath } from '../support/process.ts';
 import { leftovers, nothing, type Snapshot, snapshot } from '../support/snapshot.ts';
 import type { TestHost } from '../support/test-host.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
 // What changes something, or stands between two changes.
 const syscalls = [
@@ -98,6 +99,11 @@ const byAdd: Recovery = {
   },
 };
 
+const hasNoTools = async (host: TestHost): Promise<boolean> => {
+  const list = ['pgrep', '--ns', String(host.pid), '--nslist', 'mnt', '-x', 'ip|nft'];
+  return (await host.attempt(list)).stdout === '';
+};
+
 /** Kills calls at every third step from `first`; after each of them, recovery leaves nothing. */
 const killAll = async (plugin: Plugin, command: 'ADD' | 'DEL', recovery: Recovery, first: number) => {
   await using host = await createPluginHost(`${command}-${recovery.title}`);
@@ -113,6 +119,8 @@ const killAll = async (plugin: Plugin, command: 'ADD' | 'DEL', recovery: Recover
     if (index % 3 !== first) continue;
     if (command === 'DEL') expectSilent(await call(host, victim(plugin)));
     const outcome = await killedAt(host, plugin, command, step);
+    // A tool that had its orders carries them out after its caller's death; a runtime's next call comes later.
+    await waitUntil('the tools of the killed call have ended', () => hasNoTools(host));
     if (outcome.signal === 'SIGKILL') killed += 1;
     else expect(outcome).toMatchObject({ exitCode: 0, stderr: '' });
     await recovery.run(host, plugin);
