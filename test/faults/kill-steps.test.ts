@@ -5,7 +5,7 @@ import { requireTool } from '../support/needs.ts';
 import { type Outcome, systemPath } from '../support/process.ts';
 import { leftovers, nothing, type Snapshot, snapshot } from '../support/snapshot.ts';
 import type { TestHost } from '../support/test-host.ts';
-import { waitUntil } from '../support/wait-until.ts';
+import { toolsHaveEnded } from './tools-have-ended.ts';
 
 // What changes something, or stands between two changes.
 const syscalls = [
@@ -99,11 +99,6 @@ const byAdd: Recovery = {
   },
 };
 
-const hasNoTools = async (host: TestHost): Promise<boolean> => {
-  const list = ['pgrep', '--ns', String(host.pid), '--nslist', 'mnt', '-x', 'ip|nft'];
-  return (await host.attempt(list)).stdout === '';
-};
-
 /** Kills calls at every third step from `first`; after each of them, recovery leaves nothing. */
 const killAll = async (plugin: Plugin, command: 'ADD' | 'DEL', recovery: Recovery, first: number) => {
   await using host = await createPluginHost(`${command}-${recovery.title}`);
@@ -119,8 +114,7 @@ const killAll = async (plugin: Plugin, command: 'ADD' | 'DEL', recovery: Recover
     if (index % 3 !== first) continue;
     if (command === 'DEL') expectSilent(await call(host, victim(plugin)));
     const outcome = await killedAt(host, plugin, command, step);
-    // A tool that had its orders carries them out after its caller's death; a runtime's next call comes later.
-    await waitUntil('the tools of the killed call have ended', () => hasNoTools(host));
+    await toolsHaveEnded(host);
     if (outcome.signal === 'SIGKILL') killed += 1;
     else expect(outcome).toMatchObject({ exitCode: 0, stderr: '' });
     await recovery.run(host, plugin);

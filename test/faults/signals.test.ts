@@ -7,6 +7,7 @@ import { leftovers, nothing, type Snapshot, snapshot } from '../support/snapshot
 import type { TestHost } from '../support/test-host.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { breakTool, brokenEnv, mendTools, ofHost } from './broken-tools.ts';
+import { toolsHaveEnded } from './tools-have-ended.ts';
 
 let host: TestHost;
 let before: Snapshot;
@@ -114,6 +115,7 @@ test('SIGKILL at any moment of many ADDs at once: GC removes the rest', async ()
         await plugin.outcome;
       }),
     );
+    await toolsHaveEnded(host);
     const config = { ...networks.bridge, 'cni.dev/valid-attachments': valid };
     expectSilent(await call(host, { plugin: 'bridge', command: 'GC', config }));
     // A template for reservations stays, which the next ADD makes anew.
