@@ -1,0 +1,85 @@
+import {
+  expectDone,
+  expectResult,
+  type PluginOutcome,
+  type PrintedResult,
+} from '../../support/call-plugin.ts';
+import type { Pod } from '../../support/pod.ts';
+import { earlierInterface } from './earlier-interface.ts';
+import type { CallOptions, NetworkConfig, Trial } from './trial.ts';
+
+/** A container as a runtime handles it: ADD, then CHECK and DEL with the result of ADD. */
+export class Container {
+  readonly trial: Trial;
+  readonly id: string;
+  readonly pod: Pod;
+  readonly ifname: string;
+  readonly config: NetworkConfig;
+  /** What ADD gets: the result of the chain's earlier plugins. */
+  readonly earlier: PrintedResult | undefined;
+  /** What ADD printed. */
+  result: PrintedResult | undefined;
+
+  private constructor(
+    trial: Trial,
+    id: string,
+    pod: Pod,
+    ifname: string,
+    config: NetworkConfig,
+    earlier: PrintedResult | undefined,
+  ) {
+    this.trial = trial;
+    this.id = id;
+    this.pod = pod;
+    this.ifname = ifname;
+    this.config = config;
+    this.earlier = earlier;
+  }
+
+  /** Use `trial.container()`. */
+  static async create(
+    trial: Trial,
+    id: string,
+    pod: Pod,
+    ifname: string,
+    config: NetworkConfig,
+  ): Promise<Container> {
+    const earlier = trial.profile.role === 'chained' ? await earlierInterface(trial, pod, ifname) : undefined;
+    return new Container(trial, id, pod, ifname, config, earlier);
+  }
+
+  /** Calls a verb and returns how that ended; `options` differ from what a runtime would pass. */
+  attempt(command: 'ADD' | 'CHECK' | 'DEL', options: CallOptions = {}): Promise<PluginOutcome> {
+    const prevResult = command === 'ADD' ? this.earlier : (this.result ?? this.earlier);
+    return this.trial.call(command, {
+      containerId: this.id,
+      netns: this.pod,
+      ifname: this.ifname,
+      config: { ...this.config, ...(prevResult === undefined ? {} : { prevResult }) },
+      ...options,
+    });
+  }
+
+  /** ADD; throws with the plugin's error when it fails. */
+  async add(options: CallOptions = {}): Promise<PrintedResult> {
+    this.result = expectResult(await this.attempt('ADD', options));
+    return this.result;
+  }
+
+  /** CHECK; throws with the plugin's error when it fails. */
+  async check(options: CallOptions = {}): Promise<void> {
+    expectDone(await this.attempt('CHECK', options));
+  }
+
+  /** DEL; throws with the plugin's error when it fails. */
+  async del(options: CallOptions = {}): Promise<void> {
+    expectDone(await this.attempt('DEL', options));
+  }
+
+  /** The addresses that ADD reported, without prefix length, in the shape of any version. */
+  get addresses(): string[] {
+    const { ips, ip4, ip6 } = this.result ?? {};
+    const all = ips?.map(({ address }) => address) ?? [ip4?.ip, ip6?.ip].filter((ip) => ip !== undefined);
+    return all.map((address) => address.slice(0, address.indexOf('/')));
+  }
+}

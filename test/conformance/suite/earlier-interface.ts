@@ -1,0 +1,57 @@
+import type { PrintedResult } from '../../support/call-plugin.ts';
+import type { Pod } from '../../support/pod.ts';
+import { before, type SpecVersion } from './case.ts';
+import type { Trial } from './trial.ts';
+
+/** The host's end of the pair that `earlierInterface` makes for the n-th pod. */
+export const earlierHostName = (index: number): string => `veth5eed${index.toString(16).padStart(4, '0')}`;
+
+/**
+ * What a network plugin would have made before a chained one is called, made by `ip` alone so that no other
+ * plugin's defects show: a veth pair with a routed address. Returns the result in the trial's version.
+ */
+export const earlierInterface = async (trial: Trial, pod: Pod, ifname: string): Promise<PrintedResult> => {
+  const index = trial.host.pods.length;
+  const host = earlierHostName(index);
+  const address = `10.30.${index >> 8}.${(index & 255) + 1}`;
+  await trial.host.shell(`
+    ip link add ${host} type veth peer name ${ifname} netns ${pod.netns}
+    ip link set ${host} up
+    ip addr add 169.254.1.1/32 dev ${host}
+    ip route add ${address}/32 dev ${host}
+    echo 1 >/proc/sys/net/ipv4/ip_forward
+  `);
+  await pod.shell(`
+    ip link set ${ifname} up
+    ip addr add ${address}/32 dev ${ifname}
+    ip route add 169.254.1.1 dev ${ifname}
+    ip route add default via 169.254.1.1
+  `);
+  const macOf = (text: string): string => (JSON.parse(text) as [{ address: string }])[0].address;
+  const hostMac = macOf(await trial.host.exec(['ip', '-j', 'link', 'show', 'dev', host]));
+  const podMac = macOf(await pod.exec(['ip', '-j', 'link', 'show', 'dev', ifname]));
+  const interfaces = [
+    { name: host, mac: hostMac },
+    { name: ifname, mac: podMac, sandbox: pod.netns },
+  ];
+  return resultIn(trial.version, { interfaces, address: `${address}/32`, gateway: '169.254.1.1' });
+};
+
+const resultIn = (
+  version: SpecVersion,
+  made: { interfaces: NonNullable<PrintedResult['interfaces']>; address: string; gateway: string },
+): PrintedResult => {
+  const { interfaces, address, gateway } = made;
+  const routes = [{ dst: '0.0.0.0/0' }];
+  if (before('0.3.0')(version)) {
+    return { cniVersion: version, ip4: { ip: address, gateway, routes }, dns: {} };
+  }
+  const family = before('1.0.0')(version) ? { version: '4' as const } : {};
+  return {
+    cniVersion: version,
+    interfaces,
+    ips: [{ ...family, address, gateway, interface: 1 }],
+    routes,
+    dns: {},
+  };
+};
