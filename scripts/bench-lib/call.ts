@@ -13,6 +13,8 @@ export interface PluginCall {
   containerId: string;
   netns: string;
   config: JsonObject;
+  /** An error object counts as an end like any other. */
+  mayFail?: boolean;
 }
 
 export interface CallResult {
@@ -27,7 +29,7 @@ export type Wrap = readonly string[];
 export const callPlugin = async (call: PluginCall, wrap: Wrap = []): Promise<CallResult> => {
   const stdin = new TextEncoder().encode(JSON.stringify(call.config));
   const result = await timedRun([...wrap, call.program], environment(call), stdin);
-  if (result.exitCode !== 0) {
+  if (result.exitCode !== 0 && call.mayFail !== true) {
     throw new Error(
       `${call.verb} by ${call.program} exited with ${result.exitCode}: ${result.stdout}${result.stderr}`,
     );

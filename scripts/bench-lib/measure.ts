@@ -32,7 +32,8 @@ export const measureScenario = async (scenario: Scenario, sides: Sides, runs: nu
   const workers = bins.map(() => new WorkerClient());
   try {
     for (const [index, worker] of workers.entries()) {
-      await worker.ask({ do: 'prepare', scenario: scenario.name, bin: bins[index] as string });
+      const isOurs = index === 0;
+      await worker.ask({ do: 'prepare', scenario: scenario.name, bin: bins[index] as string, isOurs });
     }
     const rows: Row[] = [];
     for (const step of scenario.steps) rows.push(...(await measureStep(scenario, step, workers, runs)));

@@ -22,7 +22,7 @@ export type Footprints = Partial<Record<Verb, Footprint>>;
 
 /** What the bench asks a worker, one at a time; the answers are below. */
 export type Request =
-  | { do: 'prepare'; scenario: string; bin: string }
+  | { do: 'prepare'; scenario: string; bin: string; isOurs: boolean }
   | { do: 'floor'; rounds: number }
   | { do: 'fill'; count: number }
   | { do: 'reserve'; count: number }

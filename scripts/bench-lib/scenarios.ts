@@ -19,12 +19,15 @@ export interface Step {
   referenceRounds?: number;
 }
 
+export type Chain = readonly (JsonObject & { type: string })[];
+
 export interface Scenario {
   name: string;
   about: string;
-  /** The plugin a runtime would execute. */
-  type: string;
-  config: JsonObject;
+  /** The configurations of a network's plugins, one after the other as in a conflist. */
+  plugins: Chain;
+  /** Ours, where they do the same work with other configurations. */
+  ourPlugins?: Chain;
   /** Network namespaces to have. */
   pods: number;
   /** Calls in flight at once in a churn. */
@@ -54,23 +57,63 @@ const dual = {
 };
 const bridge = { type: 'bridge', bridge: 'bench0', isGateway: true };
 
-const onePod = (name: string, about: string, config: JsonObject & { type: string }): Scenario => ({
+const onePod = (name: string, about: string, ...plugins: Chain): Scenario => ({
   name,
   about,
-  type: config.type,
-  config: { cniVersion: '1.0.0', name: networkName, ...config },
+  plugins: inNetwork(plugins),
   pods: 1,
   parallel: 1,
   steps: [{ label: '', kind: 'cycle', verbs: all, rounds: defaultRuns }],
 });
+
+const inNetwork = (plugins: Chain): Chain =>
+  plugins.map((config) => ({ cniVersion: '1.0.0', name: networkName, ...config }));
 
 const density = onePod('density', 'bridge with ipMasq, few and many pods', {
   ...bridge,
   ipMasq: true,
   ipam: ipv4,
 });
-const hostLocal = onePod('host-local', 'host-local called directly', { ...bridge, ipam: ipv4 });
-const status = onePod('status', 'bridge + host-local', { ...bridge, ipMasq: true, ipam: ipv4 });
+const hostLocal = onePod('host-local', 'host-local called directly', {
+  ...bridge,
+  type: 'host-local',
+  ipam: ipv4,
+});
+const status = onePod('status', 'bridge + host-local', {
+  cniVersion: '1.1.0',
+  ...bridge,
+  ipMasq: true,
+  ipam: ipv4,
+});
+
+// What kubelet's usual conflist holds, as a chain and as one plugin.
+const portMappings = [
+  { hostPort: 20_000, containerPort: 80, protocol: 'tcp' },
+  { hostPort: 20_000, containerPort: 53, protocol: 'udp' },
+];
+const bandwidth = { ingressRate: 1e9, ingressBurst: 1e8, egressRate: 1e9, egressBurst: 1e8 };
+const masquerading = { ...bridge, ipMasq: true, ipam: ipv4 };
+const kubeletChain: Chain = [
+  masquerading,
+  { type: 'portmap', runtimeConfig: { portMappings } },
+  { type: 'bandwidth', runtimeConfig: { bandwidth } },
+  { type: 'firewall' },
+];
+const oneProcess: Chain = [
+  { ...masquerading, runtimeConfig: { portMappings, bandwidth }, portmap: {}, bandwidth: {}, firewall: {} },
+];
+
+const chain = onePod('chain', 'bridge with ipMasq, portmap, bandwidth, firewall', ...kubeletChain);
+
+/** A plugin's configuration for the n-th pod: each publishes ports of its own. */
+export const configOf = (plugin: Chain[number], pod: number): JsonObject => {
+  const { portMappings: mappings, ...rest } = (plugin.runtimeConfig ?? {}) as {
+    portMappings?: { hostPort: number }[];
+  };
+  if (mappings === undefined) return plugin;
+  const own = mappings.map((mapping) => ({ ...mapping, hostPort: mapping.hostPort + pod }));
+  return { ...plugin, runtimeConfig: { ...rest, portMappings: own } };
+};
 
 /** Every scenario, in the order in which they run. */
 export const scenarios: readonly Scenario[] = [
@@ -101,7 +144,6 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     ...hostLocal,
-    type: 'host-local',
     steps: [
       { label: 'empty range', kind: 'cycle', verbs: ['ADD', 'DEL'], rounds: defaultRuns },
       {
@@ -116,9 +158,30 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     ...status,
-    config: { ...status.config, cniVersion: '1.1.0' },
     oursOnly: true,
     steps: [{ label: '', kind: 'cycle', verbs: ['STATUS'], rounds: defaultRuns }],
+  },
+  {
+    ...chain,
+    pods: 251,
+    parallel: 8,
+    steps: [
+      { label: 'first pod', kind: 'cycle', verbs: all, rounds: defaultRuns },
+      {
+        label: 'with 250 pods',
+        kind: 'cycle',
+        verbs: all,
+        residents: 250,
+        rounds: defaultRuns,
+        referenceRounds: 20,
+      },
+    ],
+  },
+  {
+    ...chain,
+    name: 'one-process',
+    about: 'the same in one process, reference as a chain',
+    ourPlugins: inNetwork(oneProcess),
   },
   onePod('ptp', 'ptp, no NAT', { type: 'ptp', ipam: ipv4 }),
   onePod('ptp-masq', 'ptp with ipMasq', { type: 'ptp', ipMasq: true, ipam: ipv4 }),

@@ -1,15 +1,23 @@
 import type { JsonObject } from '../../shared/cni/types.ts';
-import { callAlone, callPlugin, type PluginCall, timedRun } from './call.ts';
-import { footprintOf } from './footprint.ts';
+import { type CallResult, callAlone, callPlugin, type PluginCall, timedRun } from './call.ts';
+import { childrenOf, peakOf } from './footprint.ts';
 import { reapOrphans } from './orphans.ts';
 import type { Cost, Costs, Footprints } from './protocol.ts';
 import { reserveAddresses } from './reservations.ts';
-import { ipv4Prefix, networkName, type Scenario, scenarios, type Verb } from './scenarios.ts';
+import {
+  type Chain,
+  configOf,
+  ipv4Prefix,
+  networkName,
+  type Scenario,
+  scenarios,
+  type Verb,
+} from './scenarios.ts';
 
 /** Makes the pods' network namespaces; throws for an unknown scenario. */
-export const prepare = async (scenarioName: string, bin: string): Promise<Side> => {
-  const scenario = scenarios.find(({ name }) => name === scenarioName);
-  if (scenario === undefined) throw new Error(`no scenario ${scenarioName}`);
+export const prepare = async (wanted: { scenario: string; bin: string; isOurs: boolean }): Promise<Side> => {
+  const scenario = scenarios.find(({ name }) => name === wanted.scenario);
+  if (scenario === undefined) throw new Error(`no scenario ${wanted.scenario}`);
   const lines = Array.from({ length: scenario.pods }, (_, index) => `netns add ${podName(index)}\n`);
   const made = await timedRun(
     ['ip', '-batch', '-'],
@@ -17,7 +25,8 @@ export const prepare = async (scenarioName: string, bin: string): Promise<Side> 
     new TextEncoder().encode(lines.join('')),
   );
   if (made.exitCode !== 0) throw new Error(`ip -batch: ${made.stderr}`);
-  return new Side(scenario, bin);
+  const chain = (wanted.isOurs ? scenario.ourPlugins : undefined) ?? scenario.plugins;
+  return new Side(scenario, chain, wanted.bin);
 };
 
 /** What measuring costs by itself: the wall times of running /bin/true, in milliseconds. */
@@ -29,22 +38,30 @@ export const floor = async (rounds: number): Promise<number[]> => {
   return times;
 };
 
-/** Plugin calls of one scenario with one set of plugins. */
+/** One container: where its calls go, and what the chain's ADD has printed so far. */
+interface Container {
+  id: string;
+  pod: number;
+  result?: JsonObject;
+}
+
+/** Calls of one scenario's chain of plugins, of one directory. */
 export class Side {
   readonly #scenario: Scenario;
+  readonly #chain: Chain;
   readonly #bin: string;
   #containers = 0;
 
-  constructor(scenario: Scenario, bin: string) {
+  constructor(scenario: Scenario, chain: Chain, bin: string) {
     this.#scenario = scenario;
+    this.#chain = chain;
     this.#bin = bin;
   }
 
   /** Adds pods that stay, in the namespaces from the second on. */
   async fill(count: number): Promise<null> {
-    await this.#inParallel(
-      Array.from({ length: count }, (_, index) => this.#call('ADD', this.#newContainer(), index + 1)),
-    );
+    const pods = Array.from({ length: count }, (_, index) => this.#newContainer(index + 1));
+    await this.#inParallel('ADD', pods);
     return null;
   }
 
@@ -56,67 +73,78 @@ export class Side {
 
   /** Makes the calls for one new container in the first namespace. */
   async cycle(verbs: readonly Verb[]): Promise<Costs> {
-    const container = this.#newContainer();
+    const container = this.#newContainer(0);
     const costs: Costs = {};
-    let result: string | undefined;
-    for (const verb of verbs) {
-      const { cost, stdout } = await callAlone(this.#call(verb, container, 0, result));
-      costs[verb] = cost;
-      if (verb === 'ADD') result = stdout;
-    }
+    for (const verb of verbs) costs[verb] = await this.#run(verb, container, callAlone);
     return costs;
   }
 
   /** ADDs a container to every namespace, then DELs all; the costs are those of all calls together. */
   async churn(): Promise<Costs> {
-    const containers = Array.from({ length: this.#scenario.pods }, () => this.#newContainer());
-    const results: string[] = [];
-    const add = await this.#inParallel(
-      containers.map((container, index) => this.#call('ADD', container, index)),
-      results,
-    );
-    const del = await this.#inParallel(
-      containers.map((container, index) => this.#call('DEL', container, index, results[index])),
-    );
-    return { ADD: add, DEL: del };
+    const containers = Array.from({ length: this.#scenario.pods }, (_, pod) => this.#newContainer(pod));
+    return { ADD: await this.#inParallel('ADD', containers), DEL: await this.#inParallel('DEL', containers) };
   }
 
   /** Memory and children of each verb, in calls that are not timed. */
   async footprints(verbs: readonly Verb[]): Promise<Footprints> {
-    const container = this.#newContainer();
+    const peaks = await this.#measured(verbs, peakOf);
+    const children = await this.#measured(verbs, childrenOf);
     const footprints: Footprints = {};
-    let result: string | undefined;
-    const add = async () => {
-      result = (await callAlone(this.#call('ADD', container, 0))).stdout;
-    };
-    const del = async () => {
-      await callAlone(this.#call('DEL', container, 0, result));
-    };
-    const nothing = async () => {};
-    const has = (verb: Verb) => verbs.includes(verb);
-    if (has('STATUS')) footprints.STATUS = await footprintOf(this.#call('STATUS', container, 0), nothing);
-    if (has('ADD')) {
-      footprints.ADD = await footprintOf(this.#call('ADD', container, 0), del);
-      await del();
-      await add();
-    }
-    if (has('CHECK'))
-      footprints.CHECK = await footprintOf(this.#call('CHECK', container, 0, result), nothing);
-    if (has('DEL')) {
-      footprints.DEL = await footprintOf(this.#call('DEL', container, 0, result), add);
+    for (const verb of verbs) {
+      const counts = children[verb]?.map((part) => part.children ?? Number.NaN) ?? [];
+      // All the programs but the first plugin of the chain.
+      const total = counts.reduce((sum, count) => sum + count, counts.length - 1);
+      footprints[verb] = {
+        peakMB: Math.max(...(peaks[verb]?.map(({ peakMB }) => peakMB) ?? [])),
+        children: Number.isNaN(total) ? undefined : total,
+      };
     }
     return footprints;
   }
 
-  async #inParallel(calls: PluginCall[], results: string[] = []): Promise<Cost> {
+  /** What a way of calling tells of each plugin of the chain, for each verb. */
+  async #measured<T extends CallResult>(
+    verbs: readonly Verb[],
+    make: (call: PluginCall) => Promise<T>,
+  ): Promise<Partial<Record<Verb, T[]>>> {
+    const container = this.#newContainer(0);
+    const measured: Partial<Record<Verb, T[]>> = {};
+    for (const verb of verbs) {
+      const parts: T[] = [];
+      await this.#run(verb, container, async (call) => {
+        const part = await make(call);
+        parts.push(part);
+        return part;
+      });
+      measured[verb] = parts;
+    }
+    return measured;
+  }
+
+  /** Calls a verb of all plugins of the chain as a runtime does: DEL from the last to the first. */
+  async #run(
+    verb: Verb,
+    container: Container,
+    make: (call: PluginCall) => Promise<CallResult>,
+  ): Promise<Cost> {
+    const total = { wallMs: 0, cpuMs: 0 };
+    if (verb === 'ADD') delete container.result;
+    for (const plugin of verb === 'DEL' ? this.#chain.toReversed() : this.#chain) {
+      const { cost, stdout } = await make(this.#call(verb, plugin, container));
+      if (verb === 'ADD') container.result = JSON.parse(stdout) as JsonObject;
+      total.wallMs += cost.wallMs;
+      total.cpuMs += cost.cpuMs;
+    }
+    return total;
+  }
+
+  async #inParallel(verb: Verb, containers: readonly Container[]): Promise<Cost> {
     let cpuMs = 0;
     let next = 0;
     const started = Bun.nanoseconds();
     const lane = async () => {
-      for (let index = next++; index < calls.length; index = next++) {
-        const { cost, stdout } = await callPlugin(calls[index] as PluginCall);
-        cpuMs += cost.cpuMs;
-        results[index] = stdout;
+      for (let index = next++; index < containers.length; index = next++) {
+        cpuMs += (await this.#run(verb, containers[index] as Container, callPlugin)).cpuMs;
       }
     };
     await Promise.all(Array.from({ length: this.#scenario.parallel }, lane));
@@ -124,22 +152,23 @@ export class Side {
     return { wallMs, cpuMs: cpuMs + (await reapOrphans()) };
   }
 
-  #call(verb: Verb, containerId: string, pod: number, result?: string): PluginCall {
-    const config: JsonObject = { ...this.#scenario.config };
-    if (result !== undefined) config.prevResult = JSON.parse(result) as JsonObject;
+  #call(verb: Verb, plugin: Chain[number], { id, pod, result }: Container): PluginCall {
+    const config = configOf(plugin, pod);
     return {
       verb,
-      program: `${this.#bin}/${this.#scenario.type}`,
+      program: `${this.#bin}/${plugin.type}`,
       bin: this.#bin,
-      containerId,
+      containerId: id,
       netns: `/run/netns/${podName(pod)}`,
-      config,
+      config: result === undefined ? config : { ...config, prevResult: result },
+      // The reference's portmap looks for rules of IPv6 also where the pod has none, after it has done the work.
+      mayFail: verb === 'CHECK' && plugin.type === 'portmap',
     };
   }
 
-  #newContainer(): string {
+  #newContainer(pod: number): Container {
     this.#containers += 1;
-    return `bench-${this.#containers}`;
+    return { id: `bench-${this.#containers}`, pod };
   }
 }
 

@@ -31,7 +31,7 @@ const serve = async (): Promise<void> => {
     const request = JSON.parse(line) as Request;
     let response: Response;
     try {
-      if (request.do === 'prepare') side = await prepare(request.scenario, request.bin);
+      if (request.do === 'prepare') side = await prepare(request);
       response = { ok: true, value: request.do === 'prepare' ? null : await answer(side, request) };
     } catch (error) {
       response = { ok: false, error: error instanceof Error ? error.message : String(error) };
