@@ -82,6 +82,9 @@ const inProcess = (call: Call, command: Command, plugin: Plugin): Call => ({
 /** Tells a delegate of ours which `ipam.type` it was called for. */
 const delegatedVariable = 'PODWIRE_DELEGATED';
 
+/** Whether a plugin of ours called this process, or one that it called, as its IPAM plugin. */
+export const isDelegatedProcess = (): boolean => process.env[delegatedVariable] !== undefined;
+
 const execute = (call: Call, command: Command, type: string, path: string): string => {
   const { stdout, stderr, exitCode } = runToEnd(call, command, type, path);
   if (exitCode === 0) return stdout;

@@ -1,8 +1,10 @@
+import { withAttachment, withOtherAttachments } from '../store/attachment-lock.ts';
 import { aboutText, newestVersion, supportedVersions } from './about.ts';
 import { parseConfig, peekVersion, validAttachments } from './config.ts';
+import { isDelegatedProcess } from './delegate.ts';
 import { parseEnvironment } from './environment.ts';
 import { CniError, ErrorCode, toCniError } from './errors.ts';
-import type { Call, Environment, Plugin } from './plugin.ts';
+import type { Attachment, Call, Environment, Plugin } from './plugin.ts';
 import { readStdin, readStdinIfReady, surviveFileSizeLimit, writeAll } from './process-io.ts';
 import { formatResult } from './result-versions.ts';
 import type { JsonObject } from './types.ts';
@@ -47,20 +49,41 @@ const runVerb = async (
   const config = parseConfig(stdin, env.command, plugin.minVersion ?? '0.1.0');
   const call: Call = { env, config, stdin, findBuiltin, checkpoint: async () => {} };
   switch (env.command) {
-    case 'ADD':
-      return add(plugin, { ...call, checkpoint: watchSignals() });
+    case 'ADD': {
+      const checkpoint = watchSignals('What this ADD had made was removed again.');
+      return exclusively(call, () => add(plugin, { ...call, checkpoint }), checkpoint);
+    }
     case 'DEL':
-      return plugin.del(call);
+      // Once it has begun it goes on to its end, as taking back half of it would help nobody.
+      return exclusively(call, () => plugin.del(call), watchSignals('Nothing was removed yet.'));
     case 'CHECK':
       if (config.prevResult === undefined) throw missingPrevResult();
       return plugin.check(call);
-    case 'GC':
-      return plugin.gc(call, validAttachments(config.json));
+    case 'GC': {
+      const valid = validAttachments(config.json);
+      return exclusively(call, () => plugin.gc(call, valid), undefined, valid);
+    }
     case 'STATUS':
       return plugin.status(call);
     case 'VERSION':
       return;
   }
+};
+
+/**
+ * Lets a verb have the call's attachment to itself, or with `valid` all others of the network. One that a
+ * plugin of ours called as its IPAM plugin does not ask: its caller has the attachment, and waits for it.
+ */
+const exclusively = async (
+  { env, config }: Call,
+  verb: () => void | Promise<void>,
+  checkpoint: Call['checkpoint'] | undefined,
+  valid?: Attachment[],
+): Promise<void> => {
+  if (isDelegatedProcess()) return verb();
+  if (valid !== undefined) return withOtherAttachments(config.name, valid, verb);
+  const owner = { network: config.name, containerId: env.containerId, ifname: env.ifname };
+  return withAttachment(owner, verb, { checkpoint });
 };
 
 /** A result that can't be delivered counts as a failed ADD: what was made is undone. */
@@ -69,17 +92,31 @@ const add = async (plugin: Plugin, call: Call): Promise<void> => {
   try {
     await call.checkpoint();
     writeAll(1, printable(formatResult(result, call.config.cniVersion)));
-  } catch (error) {
+  } catch (thrown) {
+    throw await afterRemoval(plugin, call, toCniError(thrown));
+  }
+};
+
+/** Removes what an ADD made; the error that led to it, with that of the removal in its details if that failed, too. */
+const afterRemoval = async (plugin: Plugin, call: Call, error: CniError): Promise<CniError> => {
+  try {
     await plugin.del({ ...call, env: { ...call.env, command: 'DEL' } });
-    throw error;
+    return error;
+  } catch (thrown) {
+    const { message, details } = toCniError(thrown);
+    const parts = [error.details, `While undoing: ${message}.`, details];
+    return new CniError(error.code, error.message, {
+      details: parts.filter(Boolean).join(' '),
+      cause: error,
+    });
   }
 };
 
 /**
  * SIGTERM, SIGINT and SIGHUP no longer end the process but make the next checkpoint throw, so that a
- * half-done ADD is undone by the same path as any other failure.
+ * half-done ADD is undone by the same path as any other failure. `details` tell what that means.
  */
-const watchSignals = (): (() => Promise<void>) => {
+const watchSignals = (details: string): (() => Promise<void>) => {
   let received: string | undefined;
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     process.on(signal, () => {
@@ -90,9 +127,7 @@ const watchSignals = (): (() => Promise<void>) => {
     // A handler runs between two turns of the event loop, so give it one.
     await new Promise((resolve) => setImmediate(resolve));
     if (received === undefined) return;
-    throw new CniError(ErrorCode.interrupted, `interrupted by ${received}`, {
-      details: 'What this ADD had made was removed again.',
-    });
+    throw new CniError(ErrorCode.interrupted, `interrupted by ${received}`, { details });
   };
 };
 
@@ -110,7 +145,7 @@ const printError = (error: CniError, givenVersion: string | undefined): void => 
     writeAll(1, printable(json));
   } catch {
     // Nobody listens on stdout: the log is all that is left.
-    writeToLog(`${error.message}\n`);
+    writeToLog(`${[error.message, error.details].filter(Boolean).join('. ')}\n`);
   }
 };
 

@@ -3,7 +3,7 @@ import { killedFailure, startFailure } from './child-failure.ts';
 import { closeSync, writeSync } from './files.ts';
 import { libc, SystemError } from './libc.ts';
 import { Pipe, pollFds } from './pipe.ts';
-import { spawn } from './spawn.ts';
+import { type Inherited, spawn } from './spawn.ts';
 
 /** What a child that ended by itself left. */
 export interface CommandResult {
@@ -23,8 +23,7 @@ export interface ChildOptions {
 export interface ChildSetup {
   /** The whole environment of the child. */
   env: Record<string, string | undefined>;
-  /** A descriptor of ours that the child gets as its number 3. */
-  inherit?: number | undefined;
+  inherit?: Inherited;
 }
 
 /** Milliseconds. */
@@ -56,7 +55,7 @@ export class Child {
   #status: number | undefined;
 
   /** Starts it; it waits for its input. Throws CniError 100 when the program can't be started. */
-  constructor(argv: string[], { env, inherit }: ChildSetup) {
+  constructor(argv: string[], { env, inherit = [undefined, undefined] }: ChildSetup) {
     const started = spawn(argv, env, inherit);
     if (started instanceof SystemError) throw startFailure(argv, started);
     this.#argv = argv;
@@ -178,8 +177,11 @@ export class Child {
     return true;
   }
 
+  /** Kills it, and returns when it is dead, so that an undo that looks at the kernel sees its last act. */
   #killed(end: string): CniError {
     this.kill();
+    const until = performance.now() + DEATH_MS;
+    while (!this.#reap() && performance.now() < until) pollFds([this.#pidfd], -1, REAP_MS);
     this.release();
     return killedFailure(this.#argv, end, { timeoutMs: this.#timeoutMs, outputBytes: OUTPUT_LIMIT });
   }
@@ -192,6 +194,9 @@ export class Child {
 
 /** A pipe that poll calls writable takes this much without blocking. */
 const PIPE_BUF = 4096;
+
+/** How long a killed child may take to die, which takes longer only in the middle of a system call (ms). */
+const DEATH_MS = 1_000;
 
 /** How often an ended child is looked for where there is no pidfd (ms). */
 const REAP_MS = 1;

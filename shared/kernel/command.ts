@@ -25,10 +25,24 @@ export const runCommand = (tool: string, args: string[], options: ChildOptions =
 
 /**
  * Starts a tool that waits for its input (`feed`), so that its start-up goes on beside our own work. It
- * inherits the descriptor `inherit`, if any. Throws CniError 100 when it is missing.
+ * inherits the descriptor `inherit`, if any, as its number 3. Throws CniError 100 when it is missing.
  */
 export const startTool = (tool: string, args: string[], inherit?: number): Child =>
-  new Child([requireTool(tool), ...args], { env: { PATH: searchPath(), LC_ALL: 'C' }, inherit });
+  new Child([requireTool(tool), ...args], {
+    env: { PATH: searchPath(), LC_ALL: 'C' },
+    inherit: [inherit, toolsLock],
+  });
+
+/**
+ * From now on all tools inherit this descriptor, as their number 4, or none: a lock on what they change,
+ * which outlives us with them (see `attachment-lock.ts`). Other plugins never get it: one may leave a
+ * daemon behind.
+ */
+export const giveToTools = (lock: number | undefined): void => {
+  toolsLock = lock;
+};
+
+let toolsLock: number | undefined;
 
 /**
  * Runs another CNI plugin, given by its path, in our working directory, and copies what it wrote to

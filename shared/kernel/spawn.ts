@@ -10,21 +10,25 @@ export interface Spawned {
   stderr: number;
 }
 
+/** Descriptors of ours that a child gets as its numbers 3 and 4. */
+export type Inherited = readonly [third: number | undefined, fourth: number | undefined];
+
 /**
  * posix_spawn(3) with pipes as standard descriptors, in a session of its own and with the default action
- * for the signals that bun ignores. `inherit` becomes its descriptor 3. Returns the SystemError when the
- * program can't be started. Bun and `files.ts` open everything close-on-exec: nothing else is inherited.
+ * for the signals that bun ignores. The descriptors `inherit` become its numbers 3 and 4, as far as they are
+ * given. Returns the SystemError when the program can't be started. Bun and `files.ts` open everything
+ * close-on-exec: nothing else is inherited.
  */
 export const spawn = (
   argv: string[],
   env: Record<string, string | undefined>,
-  inherit: number | undefined,
+  inherit: Inherited,
 ): Spawned | SystemError => {
   const [stdin, stdout, stderr] = [makePipe(), makePipe(), makePipe()];
-  const given = inherit === undefined ? [] : [aboveStandard(inherit)];
+  const given = inherit.map((fd) => fd && aboveStandard(fd));
   const pid = start(argv, env, [stdin.read, stdout.write, stderr.write, ...given]);
   for (const fd of [stdin.read, stdout.write, stderr.write]) closeSync(fd);
-  if (given[0] !== inherit) for (const fd of given) closeSync(fd);
+  for (const [index, fd] of given.entries()) if (fd !== undefined && fd !== inherit[index]) closeSync(fd);
   if (typeof pid === 'number') return { pid, stdin: stdin.write, stdout: stdout.read, stderr: stderr.read };
   for (const fd of [stdin.write, stdout.read, stderr.read]) closeSync(fd);
   return pid;
@@ -33,7 +37,7 @@ export const spawn = (
 const start = (
   argv: string[],
   env: Record<string, string | undefined>,
-  fds: number[],
+  fds: (number | undefined)[],
 ): number | SystemError => {
   const { symbols, actions, attributes } = prepare(fds);
   const variables = Object.entries(env).flatMap(([name, value]) =>
@@ -55,11 +59,13 @@ const start = (
   return error === 0 ? (pid[0] ?? 0) : new SystemError(error, `starting ${argv[0]}`);
 };
 
-const prepare = (fds: number[]) => {
+const prepare = (fds: (number | undefined)[]) => {
   const symbols = libc();
   const actions = new Uint8Array(OPAQUE_BYTES);
   symbols.posix_spawn_file_actions_init(actions);
-  for (const [number, fd] of fds.entries()) symbols.posix_spawn_file_actions_adddup2(actions, fd, number);
+  for (const [number, fd] of fds.entries()) {
+    if (fd !== undefined) symbols.posix_spawn_file_actions_adddup2(actions, fd, number);
+  }
   const attributes = new Uint8Array(OPAQUE_BYTES);
   symbols.posix_spawnattr_init(attributes);
   symbols.posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF);
@@ -85,7 +91,7 @@ const moved = (fd: number): number => {
 const aboveStandard = (fd: number): number =>
   fd > HIGHEST_GIVEN
     ? fd
-    : checked(libc().fcntl(fd, F_DUPFD_CLOEXEC, HIGHEST_GIVEN + 1), 'duplicating a descriptor');
+    : checked(libc().fcntl(fd, F_DUPFD_CLOEXEC, BigInt(HIGHEST_GIVEN + 1)), 'duplicating a descriptor');
 
 /** C strings one after the other, and the array of pointers to them that ends with a null pointer. */
 const cStrings = (texts: string[]): { bytes: Uint8Array; pointers: BigUint64Array } => {
@@ -103,7 +109,7 @@ const cStrings = (texts: string[]): { bytes: Uint8Array; pointers: BigUint64Arra
 
 /** More than posix_spawnattr_t (336) and posix_spawn_file_actions_t (80) take in glibc and musl. */
 const OPAQUE_BYTES = 512;
-const HIGHEST_GIVEN = 3;
+const HIGHEST_GIVEN = 4;
 const O_CLOEXEC = 0o2000000;
 const F_DUPFD_CLOEXEC = 1030;
 const POSIX_SPAWN_SETSIGDEF = 0x04;

@@ -33,10 +33,40 @@ export const withLock = async <T>(
 ): Promise<T> => {
   const fd = openLockFile(file);
   try {
-    if (!tryLock(fd, file)) await waitForLock(fd, file, options);
+    if (!tryLock(fd, file)) {
+      const lock = { what: `the lock ${file}`, holder: () => lockHolder(fd) };
+      await pollForLock(() => tryLock(fd, file), lock, options);
+    }
     return await body();
   } finally {
     closeSync(fd);
+  }
+};
+
+/** How a lock that stays taken is told of. */
+export interface LockDescription {
+  /** The subject of "… was not free". */
+  what: string;
+  /** A sentence about who holds it, if that can be found out. */
+  holder: () => string | undefined;
+}
+
+/**
+ * Tries to take a lock, which was taken at the first try, again and again. Throws CniError 11 at the
+ * deadline, and what the checkpoint throws.
+ */
+export const pollForLock = async (
+  attempt: () => boolean,
+  lock: LockDescription,
+  { deadlineMs = 30_000, checkpoint }: LockOptions,
+): Promise<void> => {
+  const deadline = performance.now() + deadlineMs;
+  for (let pause = firstPauseMs; ; pause = Math.min(pause * 1.5, longestPauseMs)) {
+    await checkpoint?.();
+    const remaining = deadline - performance.now();
+    if (remaining <= 0) throw lockTimeout(lock, deadlineMs);
+    await Bun.sleep(Math.min(pause * (0.5 + Math.random()), remaining));
+    if (attempt()) return;
   }
 };
 
@@ -68,24 +98,13 @@ const tryLock = (fd: number, file: string): boolean => {
   throw ioFailure(`lock ${file}`, new SystemError(reason, 'flock'));
 };
 
-const waitForLock = async (fd: number, file: string, { deadlineMs = 30_000, checkpoint }: LockOptions) => {
-  const deadline = performance.now() + deadlineMs;
-  for (let pause = firstPauseMs; ; pause = Math.min(pause * 1.5, longestPauseMs)) {
-    await checkpoint?.();
-    const remaining = deadline - performance.now();
-    if (remaining <= 0) throw lockTimeout(fd, file, deadlineMs);
-    await Bun.sleep(Math.min(pause * (0.5 + Math.random()), remaining));
-    if (tryLock(fd, file)) return;
-  }
-};
-
-const lockTimeout = (fd: number, file: string, deadlineMs: number): CniError =>
-  new CniError(ErrorCode.tryAgainLater, `the lock ${file} was not free within ${deadlineMs / 1000} s`, {
-    details: `${lockHolder(fd)} Try again later; if it never ends, see what that process waits for.`,
+const lockTimeout = ({ what, holder }: LockDescription, deadlineMs: number): CniError =>
+  new CniError(ErrorCode.tryAgainLater, `${what} was not free within ${deadlineMs / 1000} s`, {
+    details: `${holder() ?? 'Another process holds it.'} Try again later; if it never ends, see what that process waits for.`,
   });
 
 /** Who holds the lock, from /proc/locks: `1: FLOCK  ADVISORY  WRITE 1234 fd:00:260072 0 EOF`. */
-const lockHolder = (fd: number): string => {
+const lockHolder = (fd: number): string | undefined => {
   try {
     const suffix = `:${fstatSync(fd).ino}`;
     for (const line of readFileSync('/proc/locks').split('\n')) {
@@ -96,5 +115,5 @@ const lockHolder = (fd: number): string => {
   } catch {
     // No /proc, or the holder is gone by now.
   }
-  return 'Another process holds it.';
+  return undefined;
 };

@@ -1,0 +1,115 @@
+import type { Attachment } from '../cni/plugin.ts';
+import type { Owner } from '../filter/owner.ts';
+import { giveToTools } from '../kernel/command.ts';
+import { closeSync, constants, dirname, fstatSync, mkdirSync, openSync } from '../kernel/files.ts';
+import { SystemError } from '../kernel/libc.ts';
+import { type ByteRange, rangeHolder, tryLockRange, unlockAll } from '../kernel/range-lock.ts';
+import { type LockDescription, type LockOptions, pollForLock } from './lock.ts';
+
+/** Of this file each attachment has one byte: nothing is left of it when the attachment goes. */
+const lockFile = '/run/podwire/locks/attachments';
+
+/**
+ * Runs `body` while nothing else changes this attachment. Our tools (`ip`, `nft`, `iptables-restore`)
+ * inherit the lock: one that has its orders carries them out when its caller is killed, and the next call
+ * must not come before that. A call that ends, whatever its end, gives the lock up for its tools, too: what
+ * they still do then, if anything, is to sit out the kernel's grace period. Throws CniError 11 at the
+ * deadline, and what `body` and the checkpoint throw.
+ *
+ * Where the file can't be made (a full or read-only /run), `body` runs without: a plugin that keeps no
+ * record needs no disk for it, and DEL must work on a full one.
+ */
+export const withAttachment = <T>(
+  owner: Owner,
+  body: () => T | Promise<T>,
+  options: Options = {},
+): Promise<T> => withRanges([rangeOf(owner)], body, options);
+
+/**
+ * The same for all attachments of a network but the valid ones: GC looks at whatever there is, and so must
+ * come after the tools of every call that was killed, with a record or without.
+ */
+export const withOtherAttachments = <T>(
+  network: string,
+  valid: readonly Attachment[],
+  body: () => T | Promise<T>,
+  options: Options = {},
+): Promise<T> => withRanges(rangesBeside(network, valid), body, options);
+
+interface Options extends LockOptions {
+  file?: string;
+}
+
+const withRanges = async <T>(
+  ranges: ByteRange[],
+  body: () => T | Promise<T>,
+  { file = lockFile, ...options }: Options,
+): Promise<T> => {
+  const fd = openIfPossible(file);
+  if (fd === undefined) return body();
+  try {
+    // In ascending order, so that two that want several never wait for each other.
+    for (const range of ranges) {
+      if (tryLockRange(fd, range)) continue;
+      await pollForLock(() => tryLockRange(fd, range), describe(fd, range), options);
+    }
+    giveToTools(fd);
+    return await body();
+  } finally {
+    giveToTools(undefined);
+    unlockAll(fd);
+    closeSync(fd);
+  }
+};
+
+const openIfPossible = (file: string): number | undefined => {
+  const open = () => openSync(file, constants.O_RDWR | constants.O_CREAT, 0o600);
+  try {
+    return open();
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+  }
+  try {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o755 });
+    return open();
+  } catch (error) {
+    if (error instanceof SystemError) return undefined;
+    throw error;
+  }
+};
+
+/** 31 bits of the network's hash, then 32 of the attachment's: a network's attachments are neighbours. */
+const rangeOf = ({ network, containerId, ifname }: Owner): ByteRange => {
+  const byte = firstOf(network) + (Bun.hash.xxHash64(`${containerId}\n${ifname}`) & LOW_BITS);
+  return { first: byte, last: byte };
+};
+
+const rangesBeside = (network: string, valid: readonly Attachment[]): ByteRange[] => {
+  const kept = valid
+    .map(({ containerID, ifname }) => rangeOf({ network, containerId: containerID, ifname }).first)
+    .sort((a, b) => (a < b ? -1 : 1));
+  const ranges: ByteRange[] = [];
+  let next = firstOf(network);
+  const end = next + LOW_BITS;
+  for (const byte of kept) {
+    if (byte > next) ranges.push({ first: next, last: byte - 1n });
+    next = byte + 1n;
+  }
+  if (next <= end) ranges.push({ first: next, last: end });
+  return ranges;
+};
+
+const firstOf = (network: string): bigint => (Bun.hash.xxHash64(network) >> 33n) << 32n;
+
+const LOW_BITS = 0xffff_ffffn;
+
+/** What a tool has the lock as (`giveToTools`). */
+const TOOLS_FD = 4;
+
+const describe = (fd: number, range: ByteRange): LockDescription => ({
+  what: `the attachment, on which another call is at work (lock ${lockFile}),`,
+  holder: () => {
+    const tool = rangeHolder(fstatSync(fd).ino, range, TOOLS_FD);
+    return tool && `Process ${tool.pid} (${tool.name}), which that call started, is still running.`;
+  },
+});
