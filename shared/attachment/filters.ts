@@ -49,8 +49,9 @@ export const startFilters = (owner: Owner, options: FilterOptions, fresh = false
   return {
     applied,
     remove: async () => {
+      // One that failed may have made its part: a tool may be killed after the kernel took its orders.
       const backend = await applied.catch(() => undefined);
-      if (backend !== undefined) await removeMasquerade(owner, { addresses, backend, plans });
+      await removeMasquerade(owner, { addresses, backend, plans });
     },
   };
 };
