@@ -54,6 +54,15 @@ test('ADD gives an address of each set with gateway, routes and dns', async () =
   });
 });
 
+test.each(['DEL', 'GC'])('%s removes the temporary file of an ADD that was killed', async (command) => {
+  await plugin.add(call());
+  const template = join(dataDir, '.podwire', 'testnet', 'new');
+  writeFileSync(template, 'half');
+  if (command === 'DEL') await plugin.del(call(dual, { containerId: 'another' }));
+  else await plugin.gc(call(), []);
+  expect(existsSync(template)).toBe(false);
+});
+
 test('a gateway is given out of no range, also when it lies in another one of the set', async () => {
   const set = [
     { subnet: '10.1.0.0/24', rangeStart: '10.1.0.2', rangeEnd: '10.1.0.3' },

@@ -20,6 +20,7 @@ export const del = async ({ env, config }: Call, options: StoreOptions = {}): Pr
     place,
     (store) => {
       for (const reservation of heldBy(store, env)) store.release(reservation);
+      store.tidy();
     },
     options,
   );
@@ -43,7 +44,14 @@ export const gc = async (
   const isWanted = ({ containerId, ifname, identity }: Reservation) =>
     (ifname === '' ? containers.has(containerId) : attachments.has(`${containerId} ${ifname}`)) ||
     Number(BigInt(identity.split(':')[1] ?? 0) / 1_000_000n) > startedAt;
-  const errors = await withReservations(place, (store) => store.sweep(isWanted), options);
+  const errors = await withReservations(
+    place,
+    (store) => {
+      store.tidy();
+      return store.sweep(isWanted);
+    },
+    options,
+  );
   if (errors.length === 0) return;
   throw new CniError(
     ErrorCode.ioFailure,

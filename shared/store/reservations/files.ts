@@ -1,6 +1,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   type FileStatus,
   fstatSync,
   ftruncateSync,
@@ -106,6 +107,12 @@ export const makeReservationFile = (place: Place, owner: Owner, address: string)
   }
 };
 
+/** Removes the temporary file of `makeReservationFile` that a process left which was killed in it; under the lock. */
+export const removeTemplate = (place: Place): void => {
+  const template = templateFile(place);
+  if (existsSync(template)) removeQuietly(template);
+};
+
 /**
  * Replaces a file's content without emptying it first: ext4 flushes a file to disk that was truncated
  * to nothing and closed, which costs far more than the write. Throws the system's error.
@@ -135,8 +142,10 @@ const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
 
 const pointerFile = ({ directory }: Place, set: number): string => `${directory}/last_reserved_ip.${set}`;
 
+const templateFile = ({ indexDirectory }: Place): string => `${indexDirectory}/new`;
+
 const makeByLink = (place: Place, file: string, text: string): string | undefined => {
-  const template = `${place.indexDirectory}/new`;
+  const template = templateFile(place);
   const identity = fillOrRemove(openTemplate(place, template), template, text);
   try {
     linkSync(template, file);

@@ -11,6 +11,7 @@ import {
   readPointer,
   readReservationFile,
   removeReservationFile,
+  removeTemplate,
   writePointer,
 } from './files.ts';
 import type { Span } from './memory-index.ts';
@@ -149,6 +150,11 @@ export class ReservationStore {
       file.identity === reservation.identity &&
       isSameOwner(file.owner, reservation)
     );
+  }
+
+  /** Removes what an ADD left that was killed while it reserved. */
+  tidy(): void {
+    removeTemplate(this.place);
   }
 
   /** Frees all that `isWanted` does not want, going on after errors; returns these. */
