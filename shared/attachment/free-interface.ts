@@ -12,7 +12,12 @@ import { ownerOf } from './owner.ts';
 /**
  * Sees to it that neither CNI_IFNAME in the container nor the attachment itself is there already, before
  * anything is reserved: were the conflict found later, undoing this ADD would take address and link from
- * the one that succeeded. What an ADD of the same attachment left that was killed half-way is removed.
+ * the one that succeeded. What an ADD of the same attachment left that was killed half-way is removed; one
+ * that was killed between completing its record and its output can't be told from one that succeeded, and
+ * counts as such: a repeated ADD is refused until there was a DEL. Nobody has to meet that. A runtime must
+ * not repeat an ADD without a DEL (SPEC.md, "Lifecycle & Ordering"), and those that see an ADD die call DEL,
+ * and try again with another container id (containerd, CRI-O) or after that DEL (podman). To make the
+ * attachment anew would be worse: the same call, sent twice by mistake, would cut off a pod that lives.
  * Throws CniError 103, or 4 for a name that the kernel would take but an `ip -batch` can't carry.
  */
 export const requireFreeInterface = async (call: Call, netns: Netns): Promise<void> => {

@@ -4,6 +4,7 @@ import { podwireBin } from '../support/binaries.ts';
 import { systemPath } from '../support/process.ts';
 import { leftovers, nothing, type Snapshot, snapshot } from '../support/snapshot.ts';
 import type { TestHost } from '../support/test-host.ts';
+import { breakTool, brokenEnv, mendTools, ofDel } from './broken-tools.ts';
 
 const plugins = ['bridge', 'veth', 'host-local', 'static', 'loopback'] as const;
 
@@ -48,6 +49,17 @@ test('ADD whose result can not be delivered is undone: stdout on a full device',
     expect(stderr).toContain('ENOSPC');
     await nothingLeft();
   }
+});
+
+test('ADD whose result can not be delivered, nor be undone: both errors are told, and the next DEL helps', async () => {
+  await breakTool(host, 'ip', ofDel, 'echo no chance today >&2; exit 1');
+  const script = `PATH=${brokenEnv.PATH} "$@" >/dev/full`;
+  const { exitCode, stderr } = await redirected('bridge', script);
+  await mendTools(host);
+  expect(exitCode).toBe(1);
+  expect(stderr).toMatch(/ENOSPC.*While undoing: .*no chance today/);
+  expectSilent(await call(host, { plugin: 'bridge', containerId: 'unheard', command: 'DEL' }));
+  await nothingLeft();
 });
 
 test('ADD whose result can not be delivered is undone: a reader that is gone', async () => {
