@@ -55,11 +55,15 @@ const status = (): void => {
 
 const setState = (netns: Netns, state: 'up' | 'down'): void =>
   netns.run(() => {
-    if (readLink(name)?.up === (state === 'up')) return;
-    runIpBatch(
-      new IpBatch().add('link', 'set', 'dev', name, state),
-      `could not set "lo" ${state} in the container`,
-    );
+    const isSet = (): boolean => readLink(name)?.up === (state === 'up');
+    if (isSet()) return;
+    const batch = new IpBatch().add('link', 'set', 'dev', name, state);
+    try {
+      runIpBatch(batch, `could not set "lo" ${state} in the container`);
+    } catch (error) {
+      // An ip that was killed may have done it before.
+      if (!isSet()) throw error;
+    }
   });
 
 const describe = (call: Call, netns: Netns): Result => {

@@ -56,7 +56,11 @@ export const deleteLink = async (name: string, netns?: Netns): Promise<void> => 
   if (isGone()) return;
   const args = ['link', 'delete', 'dev', name];
   const command = inside(() => startCommand('ip', args));
-  const ended = await command.settled(isGone);
+  const ended = await command.settled(isGone).catch((error: unknown) => {
+    // An ip that was killed may have done it before.
+    if (isGone()) return undefined;
+    throw error;
+  });
   if (ended === undefined || isGone()) return;
   throw commandFailure('ip', args, ended, `could not remove the interface "${name}"`);
 };
