@@ -1,31 +1,25 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { call, expectError } from '../protocol/calls.ts';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { call, completed, expectError, expectSilent } from '../protocol/calls.ts';
 import { podwireBin } from '../support/binaries.ts';
-import { leftovers, nothing, type Snapshot, snapshot } from '../support/snapshot.ts';
+import { startPlugin } from '../support/call-plugin.ts';
 import type { TestHost } from '../support/test-host.ts';
+import { waitUntil } from '../support/wait-until.ts';
 import {
   address,
-  createDelegateHost,
   directory,
   install,
   network,
   onAdd,
+  setUpDelegates,
   takeLog,
   withDelegates,
 } from './fake-delegate.ts';
 
 let host: TestHost;
-let before: Snapshot;
-beforeAll(async () => {
-  host = await createDelegateHost();
-  before = await snapshot(host);
+const nothingLeft = setUpDelegates((made) => {
+  host = made;
 });
-afterAll(() => host.dispose());
-beforeEach(() => host.shell(`rm -rf ${directory}/*`));
-
-const nothingLeft = async (): Promise<void> =>
-  expect(leftovers(before, await snapshot(host), [/ cni7( |$)/])).toEqual(nothing);
 
 describe('ADD with a delegate', () => {
   test('that fails with an error object: its code and message are passed on, after its DEL', async () => {
@@ -94,6 +88,32 @@ describe('ADD with a delegate', () => {
     expectError(outcome, 101, '"fake"', '0.3 s');
     expect(await takeLog(host)).toEqual(['ADD', 'DEL']);
     expect((await host.attempt(['pgrep', '-f', '^sleep 4321'])).stdout).toBe('');
+    await nothingLeft();
+  });
+
+  test('that leaves a daemon, when the plugin is killed: DEL does not wait for that', async () => {
+    install(
+      host,
+      onAdd(`setsid sleep 4322 </dev/null >/dev/null 2>&1 &
+touch ${directory}/started; exec sleep 4322`),
+    );
+    const given = { plugin: 'bridge', config: network({ type: 'fake' }), containerId: 'x', ...withDelegates };
+    const running = startPlugin(host, completed(given));
+    await waitUntil('the delegate runs', () => existsSync(host.path(`${directory}/started`)));
+    running.kill('SIGKILL');
+    await running.outcome;
+    expectSilent(await call(host, { ...given, command: 'DEL', timeout: 10_000 }));
+    const sleepers = await host.exec([
+      'pgrep',
+      '--ns',
+      String(host.pid),
+      '--nslist',
+      'mnt',
+      '-f',
+      '^sleep 4322',
+    ]);
+    expect(sleepers.trim().split('\n')).toHaveLength(2);
+    for (const pid of sleepers.trim().split('\n')) process.kill(Number(pid), 'SIGKILL');
     await nothingLeft();
   });
 

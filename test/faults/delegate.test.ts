@@ -1,29 +1,21 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { call, expectError, expectSilent, forAll } from '../protocol/calls.ts';
-import { leftovers, nothing, type Snapshot, snapshot } from '../support/snapshot.ts';
 import type { TestHost } from '../support/test-host.ts';
 import {
   address,
-  createDelegateHost,
   directory,
   install,
   network,
   onAdd,
+  setUpDelegates,
   takeLog,
   withDelegates,
 } from './fake-delegate.ts';
 
 let host: TestHost;
-let before: Snapshot;
-beforeAll(async () => {
-  host = await createDelegateHost();
-  before = await snapshot(host);
+const nothingLeft = setUpDelegates((made) => {
+  host = made;
 });
-afterAll(() => host.dispose());
-beforeEach(() => host.shell(`rm -rf ${directory}/*`));
-
-const nothingLeft = async (): Promise<void> =>
-  expect(leftovers(before, await snapshot(host), [/ cni7( |$)/])).toEqual(nothing);
 
 describe('ADD with a delegate', () => {
   test('that would delegate to itself again: code 7, and no call without end', async () => {

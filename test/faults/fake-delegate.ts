@@ -1,6 +1,8 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { afterAll, beforeAll, beforeEach, expect } from 'vitest';
 import { createPluginHost } from '../protocol/calls.ts';
 import { podwireBin } from '../support/binaries.ts';
+import { leftovers, nothing, type Snapshot, snapshot } from '../support/snapshot.ts';
 import type { TestHost } from '../support/test-host.ts';
 
 /** The directory of the IPAM plugins that tests write, and CNI_PATH with it. */
@@ -20,12 +22,23 @@ export const network = (ipam: object) => ({
   ipam,
 });
 
-/** A host with a pod and the directory. */
-export const createDelegateHost = async (): Promise<TestHost> => {
-  const host = await createPluginHost('delegate');
-  await host.addPod('pod');
-  mkdirSync(host.path(directory));
-  return host;
+/**
+ * For all tests of a file: makes a host with a pod and the directory, which is emptied before each test, and
+ * hands it over. Returns an assertion that nothing is on it that was not there at first, but for the bridge.
+ */
+export const setUpDelegates = (take: (host: TestHost) => void): (() => Promise<void>) => {
+  let host: TestHost;
+  let before: Snapshot;
+  beforeAll(async () => {
+    host = await createPluginHost('delegate');
+    await host.addPod('pod');
+    mkdirSync(host.path(directory));
+    before = await snapshot(host);
+    take(host);
+  });
+  afterAll(() => host.dispose());
+  beforeEach(() => host.shell(`rm -rf ${directory}/*`));
+  return async () => expect(leftovers(before, await snapshot(host), [/ cni7( |$)/])).toEqual(nothing);
 };
 
 /** Installs the IPAM plugin `fake`: a shell script that logs its calls; `$CNI_COMMAND` decides what else. */
