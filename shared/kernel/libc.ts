@@ -45,8 +45,8 @@ const open = () =>
     __errno_location: { args: [], returns: 'ptr' },
     access: { args: ['ptr', 'i32'], returns: 'i32' },
     close: { args: ['i32'], returns: 'i32' },
-    // Variadic in C, too; the third is a number or an address.
-    fcntl: { args: ['i32', 'i32', 'u64'], returns: 'i32' },
+    // Variadic in C, too: the third is an address, or a number where the command wants one.
+    fcntl: { args: ['i32', 'i32', 'ptr'], returns: 'i32' },
     flock: { args: ['i32', 'i32'], returns: 'i32' },
     fstatfs: { args: ['i32', 'ptr'], returns: 'i32' },
     ftruncate: { args: ['i32', 'i64'], returns: 'i32' },

@@ -1,15 +1,17 @@
-import { ptr } from 'bun:ffi';
 import { readdirSync, readFileSync } from './files.ts';
 import { errno, libc, SystemError } from './libc.ts';
 
-/** Bytes of a file that are locked; they need not exist. */
+/**
+ * Bytes of a file that are locked, from `page * 2**32 + first` to `page * 2**32 + last`; they need not exist. In
+ * two numbers, as a call's first arithmetic with BigInt costs more than the lock itself.
+ */
 export interface ByteRange {
-  first: bigint;
-  last: bigint;
+  /** 31 bits. */
+  page: number;
+  /** 32 bits each. */
+  first: number;
+  last: number;
 }
-
-/** The highest byte that a lock can be on: off_t has 63 bits. */
-export const LAST_BYTE = 2n ** 63n - 1n;
 
 /**
  * Takes an exclusive lock on a range for the open file description `fd` (fcntl(2), "Open file description
@@ -17,8 +19,12 @@ export const LAST_BYTE = 2n ** 63n - 1n;
  * so that a child that inherits `fd` keeps it when we die; unlike flock, one file serves any number of locks.
  * `fd` must be open for writing. Throws SystemError.
  */
-export const tryLockRange = (fd: number, range: ByteRange): boolean => {
-  if (setLock(fd, F_WRLCK, range) === 0) return true;
+export const tryLockRange = (fd: number, { page, first, last }: ByteRange): boolean => {
+  const length = last - first + 1;
+  const [lowerHalf, upperHalf] = length === 2 ** 32 ? [0, 1] : [length, 0];
+  // struct flock: short type, short whence, padding, off_t start, off_t length, pid_t; the lower halves first.
+  const lock = Uint32Array.of(F_WRLCK | (SEEK_SET << 16), 0, first, page, lowerHalf, upperHalf, 0, 0);
+  if (libc().fcntl(fd, F_OFD_SETLK, lock) === 0) return true;
   const reason = errno();
   if (reason === EAGAIN || reason === EACCES) return false;
   throw new SystemError(reason, 'locking');
@@ -26,7 +32,8 @@ export const tryLockRange = (fd: number, range: ByteRange): boolean => {
 
 /** Gives up all locks of the description, also for the children that inherited it. */
 export const unlockAll = (fd: number): void => {
-  setLock(fd, F_UNLCK, { first: 0n, last: LAST_BYTE });
+  // From the first byte on, and with the length 0 to the last.
+  libc().fcntl(fd, F_OFD_SETLK, Uint32Array.of(F_UNLCK | (SEEK_SET << 16), 0, 0, 0, 0, 0, 0, 0));
 };
 
 /**
@@ -36,14 +43,15 @@ export const unlockAll = (fd: number): void => {
  */
 export const rangeHolder = (
   inode: bigint,
-  { first, last }: ByteRange,
+  { page, first, last }: ByteRange,
   fd: number,
 ): { pid: number; name: string } | undefined => {
+  const [from, to] = [first, last].map((low) => (BigInt(page) << 32n) + BigInt(low)) as [bigint, bigint];
   const pattern = new RegExp(`^lock:.* OFDLCK .*:${inode} (\\d+) (\\d+|EOF)$`, 'gm');
   for (const pid of readdirSync('/proc').map(Number).filter(Number.isInteger)) {
     try {
       for (const [, start = '', end = ''] of readFileSync(`/proc/${pid}/fdinfo/${fd}`).matchAll(pattern)) {
-        if (BigInt(start) > last || (end !== 'EOF' && BigInt(end) < first)) continue;
+        if (BigInt(start) > to || (end !== 'EOF' && BigInt(end) < from)) continue;
         return { pid, name: readFileSync(`/proc/${pid}/comm`).trim() };
       }
     } catch {
@@ -59,12 +67,3 @@ const SEEK_SET = 0;
 const F_OFD_SETLK = 37;
 const EAGAIN = 11;
 const EACCES = 13;
-
-/** struct flock: short type, short whence, off_t start, off_t length (0: to the end), pid_t. */
-const setLock = (fd: number, type: number, { first, last }: ByteRange): number => {
-  const lock = new BigInt64Array(4);
-  lock[0] = BigInt(type | (SEEK_SET << 16));
-  lock[1] = first;
-  lock[2] = last === LAST_BYTE ? 0n : last - first + 1n;
-  return libc().fcntl(fd, F_OFD_SETLK, BigInt(ptr(lock)));
-};

@@ -1,4 +1,4 @@
-import { ptr } from 'bun:ffi';
+import { type Pointer, ptr } from 'bun:ffi';
 import { closeSync } from './files.ts';
 import { checked, libc, SystemError } from './libc.ts';
 
@@ -91,7 +91,7 @@ const moved = (fd: number): number => {
 const aboveStandard = (fd: number): number =>
   fd > HIGHEST_GIVEN
     ? fd
-    : checked(libc().fcntl(fd, F_DUPFD_CLOEXEC, BigInt(HIGHEST_GIVEN + 1)), 'duplicating a descriptor');
+    : checked(libc().fcntl(fd, F_DUPFD_CLOEXEC, (HIGHEST_GIVEN + 1) as Pointer), 'duplicating a descriptor');
 
 /** C strings one after the other, and the array of pointers to them that ends with a null pointer. */
 const cStrings = (texts: string[]): { bytes: Uint8Array; pointers: BigUint64Array } => {

@@ -78,30 +78,30 @@ const openIfPossible = (file: string): number | undefined => {
   }
 };
 
-/** 31 bits of the network's hash, then 32 of the attachment's: a network's attachments are neighbours. */
+/** The page is of the network's hash, the byte in it of the attachment's: a network's attachments are neighbours. */
 const rangeOf = ({ network, containerId, ifname }: Owner): ByteRange => {
-  const byte = firstOf(network) + (Bun.hash.xxHash64(`${containerId}\n${ifname}`) & LOW_BITS);
-  return { first: byte, last: byte };
+  const byte = Bun.hash.xxHash32(`${containerId}\n${ifname}`);
+  return { page: pageOf(network), first: byte, last: byte };
 };
 
 const rangesBeside = (network: string, valid: readonly Attachment[]): ByteRange[] => {
+  const page = pageOf(network);
   const kept = valid
     .map(({ containerID, ifname }) => rangeOf({ network, containerId: containerID, ifname }).first)
-    .sort((a, b) => (a < b ? -1 : 1));
+    .sort((a, b) => a - b);
   const ranges: ByteRange[] = [];
-  let next = firstOf(network);
-  const end = next + LOW_BITS;
+  let next = 0;
   for (const byte of kept) {
-    if (byte > next) ranges.push({ first: next, last: byte - 1n });
-    next = byte + 1n;
+    if (byte > next) ranges.push({ page, first: next, last: byte - 1 });
+    next = byte + 1;
   }
-  if (next <= end) ranges.push({ first: next, last: end });
+  if (next <= LAST_OF_PAGE) ranges.push({ page, first: next, last: LAST_OF_PAGE });
   return ranges;
 };
 
-const firstOf = (network: string): bigint => (Bun.hash.xxHash64(network) >> 33n) << 32n;
+const pageOf = (network: string): number => Bun.hash.xxHash32(network) >>> 1;
 
-const LOW_BITS = 0xffff_ffffn;
+const LAST_OF_PAGE = 0xffff_ffff;
 
 /** What a tool has the lock as (`giveToTools`). */
 const TOOLS_FD = 4;
