@@ -1,8 +1,15 @@
-import { existsSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { call, completed, createPluginHost, expectError, expectSilent, networks } from '../protocol/calls.ts';
-import { startPlugin } from '../support/call-plugin.ts';
+import {
+  call,
+  completed,
+  createPluginHost,
+  expectError,
+  expectSilent,
+  networks,
+  type Spoiled,
+} from '../protocol/calls.ts';
+import { type RunningPlugin, startPlugin } from '../support/call-plugin.ts';
 import { leftovers, nothing, type Snapshot, snapshot } from '../support/snapshot.ts';
 import type { TestHost } from '../support/test-host.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -24,20 +31,49 @@ beforeEach(() => mendTools(host));
 const nothingLeft = async (): Promise<void> =>
   expect(leftovers(before, await snapshot(host))).toEqual(nothing);
 
-/** How long a tool waits with its orders in hand before it carries them out. */
-const lateMs = 250;
-const late = `touch /run/started; sleep ${lateMs / 1000}; real "$@"; touch /run/acted`;
+/** A tool that waits with its orders in hand until it is let go. */
+const late =
+  'touch /run/started; until [ -e /run/go ]; do sleep 0.02; done; real "$@"; code=$?; touch /run/acted; exit $code';
+const letGo = () => host.exec(['touch', '/run/go']);
+const hasActed = (): boolean => existsSync(host.path('/run/acted'));
 
-/** A call whose tool is late, and which is killed when that has its orders. */
-const killedBeforeTool = async (tool: string, when: string, given: Parameters<typeof completed>[0]) => {
+/** Starts a call whose tool is late, and returns when that has its orders. */
+const startLate = async (tool: string, when: string, given: Spoiled): Promise<RunningPlugin> => {
   await breakTool(host, tool, when, late);
-  await host.shell('rm -f /run/started /run/acted');
+  await host.shell('rm -f /run/started /run/go /run/acted');
   const running = startPlugin(host, { ...completed(given), env: brokenEnv });
   await waitUntil('the tool has its orders', () => existsSync(host.path('/run/started')));
+  return running;
+};
+
+/** The same, and then the call is killed. */
+const killedBeforeTool = async (tool: string, when: string, given: Spoiled): Promise<void> => {
+  const running = await startLate(tool, when, given);
   running.kill('SIGKILL');
   await running.outcome;
+  await mendTools(host);
 };
-const hasActed = (): boolean => existsSync(host.path('/run/acted'));
+
+/** Starts a call and returns when it asks for the attachment, or has ended. */
+const startWaiting = async (given: Spoiled): Promise<RunningPlugin> => {
+  const running = startPlugin(host, completed(given));
+  let ended = false;
+  void running.outcome.then(() => {
+    ended = true;
+  });
+  await waitUntil('the call asks for the attachment', () => ended || hasLockOpen(running.pid));
+  return running;
+};
+
+const hasLockOpen = (pid: number): boolean => {
+  try {
+    const links = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+    return links.includes('/run/podwire/locks/attachments');
+  } catch {
+    // It is not there yet, or a descriptor was closed meanwhile.
+    return false;
+  }
+};
 
 const iptables = { ...networks.bridge, ipMasqBackend: 'iptables' };
 const gc = (config: object) => ({
@@ -60,20 +96,19 @@ describe('a tool that acts when its caller was killed', () => {
   test.for(rows)('$plugin, $tool, $when: DEL, GC and ADD come after it', async (row) => {
     const { tool, when, plugin, config } = row;
     const container = { plugin, config, containerId: 'victim' };
-    const recoveries = [
-      () => call(host, { ...container, command: 'DEL' }),
-      () => call(host, { ...container, command: 'DEL', env: { CNI_NETNS: '' } }),
-      () => call(host, { plugin, ...gc(config) }),
-      async () => {
-        expectSilent(await call(host, container));
-        return call(host, { ...container, command: 'DEL' });
-      },
+    const recoveries: Spoiled[] = [
+      { ...container, command: 'DEL' },
+      { ...container, command: 'DEL', env: { CNI_NETNS: '' } },
+      { plugin, ...gc(config) },
+      container,
     ];
-    for (const recover of recoveries) {
+    for (const recovery of recoveries) {
       await killedBeforeTool(tool, when, container);
-      await mendTools(host);
-      expectSilent(await recover());
+      const running = await startWaiting(recovery);
+      await letGo();
+      expectSilent(await running.outcome);
       expect(hasActed()).toBe(true);
+      if (recovery === container) expectSilent(await call(host, { ...container, command: 'DEL' }));
       await nothingLeft();
     }
   });
@@ -82,11 +117,11 @@ describe('a tool that acts when its caller was killed', () => {
     const container = { plugin: 'bridge', containerId: 'again' };
     expectSilent(await call(host, container));
     await killedBeforeTool('ip', ofDel, { ...container, command: 'DEL' });
-    await mendTools(host);
-    // That of the killed DEL is gone by then.
-    const added = await call(host, container);
+    const running = await startWaiting(container);
+    await letGo();
+    const added = await running.outcome;
     expectSilent(added);
-    await sleep(lateMs);
+    await waitUntil('the tool of the killed DEL has acted', hasActed);
     const config = { ...networks.bridge, prevResult: added.result };
     expectSilent(await call(host, { ...container, config, command: 'CHECK' }));
     expectSilent(await call(host, { ...container, command: 'DEL' }));
@@ -96,11 +131,11 @@ describe('a tool that acts when its caller was killed', () => {
   test('other attachments do not wait for it', async () => {
     const container = { plugin: 'bridge', containerId: 'victim' };
     await killedBeforeTool('nft', "*'create element'*", container);
-    await mendTools(host);
     const second = { plugin: 'bridge', containerId: 'second', netns: '/run/netns/second' };
     expectSilent(await call(host, second));
     expectSilent(await call(host, { ...second, command: 'DEL' }));
     expect(hasActed()).toBe(false);
+    await letGo();
     expectSilent(await call(host, { ...container, command: 'DEL' }));
     await nothingLeft();
   });
@@ -137,14 +172,11 @@ describe('two calls for one attachment at once', () => {
   test('SIGTERM ends the waiting of ADD and of DEL with code 106', async () => {
     const container = { plugin: 'bridge', containerId: 'waited-for' };
     for (const command of ['ADD', 'DEL']) {
-      await breakTool(host, 'nft', "*'create element'*", late);
-      await host.shell('rm -f /run/started');
-      const first = startPlugin(host, { ...completed(container), env: brokenEnv });
-      await waitUntil('the tool has its orders', () => existsSync(host.path('/run/started')));
-      const second = startPlugin(host, { ...completed(container), command });
-      await sleep(lateMs / 2);
+      const first = await startLate('nft', "*'create element'*", container);
+      const second = await startWaiting({ ...container, command });
       second.kill('SIGTERM');
       expectError(await second.outcome, 106, 'SIGTERM');
+      await letGo();
       expectSilent(await first.outcome);
       expectSilent(await call(host, { ...container, command: 'DEL' }));
       await mendTools(host);
