@@ -8,9 +8,20 @@ import type { Pod } from '../../support/pod.ts';
 import { earlierInterface } from './earlier-interface.ts';
 import type { CallOptions, NetworkConfig, Trial } from './trial.ts';
 
+export interface ContainerParts {
+  trial: Trial;
+  index: number;
+  id: string;
+  pod: Pod;
+  ifname: string;
+  config: NetworkConfig;
+}
+
 /** A container as a runtime handles it: ADD, then CHECK and DEL with the result of ADD. */
 export class Container {
   readonly trial: Trial;
+  /** The how many-th of the trial, from 1. */
+  readonly index: number;
   readonly id: string;
   readonly pod: Pod;
   readonly ifname: string;
@@ -20,32 +31,20 @@ export class Container {
   /** What ADD printed. */
   result: PrintedResult | undefined;
 
-  private constructor(
-    trial: Trial,
-    id: string,
-    pod: Pod,
-    ifname: string,
-    config: NetworkConfig,
-    earlier: PrintedResult | undefined,
-  ) {
-    this.trial = trial;
-    this.id = id;
-    this.pod = pod;
-    this.ifname = ifname;
-    this.config = config;
+  private constructor(parts: ContainerParts, earlier: PrintedResult | undefined) {
+    this.trial = parts.trial;
+    this.index = parts.index;
+    this.id = parts.id;
+    this.pod = parts.pod;
+    this.ifname = parts.ifname;
+    this.config = parts.config;
     this.earlier = earlier;
   }
 
   /** Use `trial.container()`. */
-  static async create(
-    trial: Trial,
-    id: string,
-    pod: Pod,
-    ifname: string,
-    config: NetworkConfig,
-  ): Promise<Container> {
-    const earlier = trial.profile.role === 'chained' ? await earlierInterface(trial, pod, ifname) : undefined;
-    return new Container(trial, id, pod, ifname, config, earlier);
+  static async create(parts: ContainerParts): Promise<Container> {
+    const chained = parts.trial.profile.role === 'chained';
+    return new Container(parts, chained ? await earlierInterface(parts) : undefined);
   }
 
   /** Calls a verb and returns how that ended; `options` differ from what a runtime would pass. */

@@ -1,17 +1,16 @@
 import type { PrintedResult } from '../../support/call-plugin.ts';
-import type { Pod } from '../../support/pod.ts';
 import { before, type SpecVersion } from './case.ts';
-import type { Trial } from './trial.ts';
+import type { ContainerParts } from './container.ts';
 
-/** The host's end of the pair that `earlierInterface` makes for the n-th pod. */
+/** The host's end of the pair that `earlierInterface` makes for the n-th container. */
 export const earlierHostName = (index: number): string => `veth5eed${index.toString(16).padStart(4, '0')}`;
 
 /**
  * What a network plugin would have made before a chained one is called, made by `ip` alone so that no other
  * plugin's defects show: a veth pair with a routed address. Returns the result in the trial's version.
  */
-export const earlierInterface = async (trial: Trial, pod: Pod, ifname: string): Promise<PrintedResult> => {
-  const index = trial.host.pods.length;
+export const earlierInterface = async (parts: ContainerParts): Promise<PrintedResult> => {
+  const { trial, pod, ifname, index } = parts;
   const host = earlierHostName(index);
   const address = `10.30.${index >> 8}.${(index & 255) + 1}`;
   await trial.host.shell(`
@@ -24,8 +23,8 @@ export const earlierInterface = async (trial: Trial, pod: Pod, ifname: string): 
   await pod.shell(`
     ip link set ${ifname} up
     ip addr add ${address}/32 dev ${ifname}
-    ip route add 169.254.1.1 dev ${ifname}
-    ip route add default via 169.254.1.1
+    ip route append 169.254.1.1 dev ${ifname}
+    ip route append default via 169.254.1.1 dev ${ifname}
   `);
   const macOf = (text: string): string => (JSON.parse(text) as [{ address: string }])[0].address;
   const hostMac = macOf(await trial.host.exec(['ip', '-j', 'link', 'show', 'dev', host]));

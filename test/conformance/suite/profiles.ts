@@ -5,13 +5,10 @@ export interface Profile {
   role: 'interface' | 'ipam' | 'chained' | 'loopback';
   /** It calls the plugin that `ipam.type` names. */
   delegates?: true;
-  /**
-   * A configuration that works, less cniVersion, and one that has nothing but what the plugin needs; for an
-   * IPAM plugin, what a network plugin passes on to it.
-   */
+  /** A configuration that works, less cniVersion; for an IPAM plugin, what a network plugin passes on to it. */
   config: { name: string; type: string; [key: string]: unknown };
-  /** Capabilities that the configuration is given with, for chained plugins. */
-  runtimeConfig?: Record<string, unknown>;
+  /** What the n-th container of a trial is given of its own; such capabilities as no two can share. */
+  configOf?(index: number): Record<string, unknown>;
 }
 
 const hostLocal = {
@@ -49,6 +46,40 @@ export const profiles: readonly Profile[] = [
       },
     },
   },
+  {
+    type: 'portmap',
+    role: 'chained',
+    config: { name: 'pods', type: 'portmap', snat: true, capabilities: { portMappings: true } },
+    configOf: (index) => ({
+      runtimeConfig: { portMappings: [{ hostPort: 8080 + index, containerPort: 80, protocol: 'tcp' }] },
+    }),
+  },
+  {
+    type: 'bandwidth',
+    role: 'chained',
+    config: {
+      name: 'pods',
+      type: 'bandwidth',
+      ingressRate: 8_000_000,
+      ingressBurst: 800_000,
+      egressRate: 16_000_000,
+      egressBurst: 1_600_000,
+    },
+  },
+  { type: 'firewall', role: 'chained', config: { name: 'pods', type: 'firewall' } },
+  {
+    type: 'tuning',
+    role: 'chained',
+    config: {
+      name: 'pods',
+      type: 'tuning',
+      mtu: 1400,
+      promisc: true,
+      sysctl: { 'net.ipv4.conf.all.log_martians': '1' },
+    },
+    configOf: (index) => ({ mac: `02:00:5e:ed:00:${index.toString(16).padStart(2, '0')}` }),
+  },
+  { type: 'sbr', role: 'chained', config: { name: 'pods', type: 'sbr' } },
 ];
 
 /** The profile of a plugin. Throws for one that the suite does not know. */

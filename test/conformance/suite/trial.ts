@@ -20,6 +20,17 @@ export interface NetworkConfig {
 
 export type CallOptions = Partial<Omit<PluginCall, 'command'>>;
 
+export interface ContainerOptions {
+  /** CNI_CONTAINERID, a new one unless given. */
+  id?: string;
+  /** `eth0` unless given. */
+  ifname?: string;
+  /** The trial's own unless given; the profile's `configOf` is added to either. */
+  config?: NetworkConfig;
+  /** The same container again, for another interface. */
+  beside?: Container;
+}
+
 /** One case, tried with one plugin of one subject in one version, on a host of its own. */
 export class Trial {
   readonly subject: Subject;
@@ -27,6 +38,7 @@ export class Trial {
   readonly version: SpecVersion;
   readonly host: TestHost;
   readonly context: TestContext;
+  #containers = 0;
 
   constructor(
     subject: Subject,
@@ -59,10 +71,21 @@ export class Trial {
    * A container with a netns of its own to try the plugin on; for a chained plugin it has an interface and a
    * prevResult already.
    */
-  async container(options: { ifname?: string; config?: NetworkConfig } = {}): Promise<Container> {
-    const id = newContainerId();
-    const pod = await this.host.addPod(`pod${this.host.pods.length}`);
-    return Container.create(this, id, pod, options.ifname ?? 'eth0', options.config ?? this.config());
+  async container(options: ContainerOptions = {}): Promise<Container> {
+    this.#containers += 1;
+    const index = this.#containers;
+    const { beside, ifname = 'eth0' } = options;
+    const id = options.id ?? beside?.id ?? newContainerId();
+    const pod = beside?.pod ?? (await this.host.addPod(`pod${index}`));
+    const config = { ...(options.config ?? this.config()), ...this.profile.configOf?.(index) };
+    return Container.create({ trial: this, index, id, pod, ifname, config });
+  }
+
+  /** Several containers, each with a netns of its own. */
+  async containers(count: number, options: ContainerOptions = {}): Promise<Container[]> {
+    const made: Container[] = [];
+    while (made.length < count) made.push(await this.container(options));
+    return made;
   }
 
   /** Calls the plugin as a runtime does; nothing is given but what `options` have. */
