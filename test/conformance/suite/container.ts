@@ -6,6 +6,8 @@ import {
 } from '../../support/call-plugin.ts';
 import type { Pod } from '../../support/pod.ts';
 import { earlierInterface } from './earlier-interface.ts';
+import { type Link, linkOf } from './links.ts';
+import { hostsOf } from './printed-result.ts';
 import type { CallOptions, NetworkConfig, Trial } from './trial.ts';
 
 export interface ContainerParts {
@@ -75,10 +77,18 @@ export class Container {
     expectDone(await this.attempt('DEL', options));
   }
 
-  /** The addresses that ADD reported, without prefix length, in the shape of any version. */
+  /** The addresses that ADD reported, without prefix length. */
   get addresses(): string[] {
-    const { ips, ip4, ip6 } = this.result ?? {};
-    const all = ips?.map(({ address }) => address) ?? [ip4?.ip, ip6?.ip].filter((ip) => ip !== undefined);
-    return all.map((address) => address.slice(0, address.indexOf('/')));
+    return this.result === undefined ? [] : hostsOf(this.result);
+  }
+
+  /** The configuration with the result of ADD, as a runtime passes it to CHECK and DEL. */
+  get laterConfig(): NetworkConfig {
+    return { ...this.config, prevResult: this.result };
+  }
+
+  /** The link as `ip -j` shows it, or undefined when the container has none of that name. */
+  link(): Promise<Link | undefined> {
+    return linkOf(this.pod, this.ifname);
   }
 }

@@ -1,6 +1,6 @@
 import type { PrintedResult } from '../../support/call-plugin.ts';
-import { before, type SpecVersion } from './case.ts';
 import type { ContainerParts } from './container.ts';
+import { resultIn } from './printed-result.ts';
 
 /** The host's end of the pair that `earlierInterface` makes for the n-th container. */
 export const earlierHostName = (index: number): string => `veth5eed${index.toString(16).padStart(4, '0')}`;
@@ -33,24 +33,6 @@ export const earlierInterface = async (parts: ContainerParts): Promise<PrintedRe
     { name: host, mac: hostMac },
     { name: ifname, mac: podMac, sandbox: pod.netns },
   ];
-  return resultIn(trial.version, { interfaces, address: `${address}/32`, gateway: '169.254.1.1' });
-};
-
-const resultIn = (
-  version: SpecVersion,
-  made: { interfaces: NonNullable<PrintedResult['interfaces']>; address: string; gateway: string },
-): PrintedResult => {
-  const { interfaces, address, gateway } = made;
-  const routes = [{ dst: '0.0.0.0/0' }];
-  if (before('0.3.0')(version)) {
-    return { cniVersion: version, ip4: { ip: address, gateway, routes }, dns: {} };
-  }
-  const family = before('1.0.0')(version) ? { version: '4' as const } : {};
-  return {
-    cniVersion: version,
-    interfaces,
-    ips: [{ ...family, address, gateway, interface: 1 }],
-    routes,
-    dns: {},
-  };
+  const plain = { interfaces, address: `${address}/32`, gateway: '169.254.1.1', interface: 1 };
+  return resultIn(trial.version, plain);
 };

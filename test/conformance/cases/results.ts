@@ -1,0 +1,137 @@
+import { expect } from 'vitest';
+import { expectResult, type PrintedResult } from '../../support/call-plugin.ts';
+import { before, type Case, chainedPlugins, delegatingPlugins, every, from, only } from '../suite/case.ts';
+import { expectError, expectSilence } from '../suite/expectations.ts';
+import { FakeDelegate } from '../suite/fake-delegate.ts';
+import { addressesOf, hostsOf, resultIn } from '../suite/printed-result.ts';
+import type { Profile } from '../suite/profiles.ts';
+
+const notChained = ({ role }: Profile): boolean => role !== 'chained';
+
+const keysOf = (entries: readonly object[] | undefined): string[] => [
+  ...new Set((entries ?? []).flatMap((entry) => Object.keys(entry))),
+];
+
+/** The shape of results, and what is understood of those of others. */
+export const resultCases: readonly Case[] = [
+  {
+    id: 'result-before-0.3.0',
+    covers: ['R1'],
+    title: 'one address of each family under ip4 and ip6, with the routes of that family',
+    applies: only('host-local', 'bridge', 'ptp'),
+    versions: before('0.3.0'),
+    run: async (trial) => {
+      const subnets = ['10.30.0.0/16', '10.31.0.0/16', 'fd30::/64'];
+      const ranges = subnets.map((subnet) => [{ subnet }]);
+      const routes = [{ dst: '0.0.0.0/0' }, { dst: '::/0' }];
+      const config = trial.ipamConfig({ ranges, routes });
+      const result = await (await trial.container({ config })).add();
+      expect(Object.keys(result).filter((key) => !['cniVersion', 'ip4', 'ip6', 'dns'].includes(key))).toEqual(
+        [],
+      );
+      expect(result.ip4?.ip).toMatch(/^10\.30\..*\/16$/);
+      expect(result.ip4?.routes?.map(({ dst }) => dst)).toEqual(['0.0.0.0/0']);
+      expect(result.ip6?.ip).toMatch(/^fd30::.*\/64$/);
+      expect(result.ip6?.routes?.map(({ dst }) => dst)).toEqual(['::/0']);
+    },
+  },
+  {
+    id: 'no-result-before-0.3.0',
+    covers: ['R1', 'P3'],
+    title: 'a result without an address is an error, since the version has no shape for it',
+    applies: only('bridge'),
+    versions: before('0.3.0'),
+    run: async (trial) => {
+      const config = trial.config({ ipam: undefined, isGateway: false, ipMasq: false });
+      const container = await trial.container({ config });
+      expectError(await container.attempt('ADD'));
+      await container.del();
+    },
+  },
+  {
+    id: 'no-later-keys',
+    covers: ['R1', 'R3'],
+    title: 'a result has the keys of its version alone',
+    applies: notChained,
+    run: async (trial) => {
+      const routes = [{ dst: '0.0.0.0/0', mtu: 1400, advmss: 1300, priority: 5 }];
+      const config = trial.profile.config.ipam === undefined ? trial.config() : trial.ipamConfig({ routes });
+      const result = await (await trial.container({ config, ifname: ifnameOf(trial.profile) })).add();
+      if (before('0.3.0')(trial.version)) return expectLegacyKeys(result);
+      const { interfaces, ips, routes: printed } = result;
+      const families = ips?.map(({ address }) => (address.includes(':') ? '6' : '4'));
+      if (before('1.0.0')(trial.version)) {
+        expect(ips?.map(({ version }) => version)).toEqual(families);
+        expect(keysOf(printed).filter((key) => !['dst', 'gw'].includes(key))).toEqual([]);
+        expect(keysOf(interfaces).filter((key) => !['name', 'mac', 'sandbox'].includes(key))).toEqual([]);
+      } else {
+        expect(keysOf(ips)).not.toContain('version');
+      }
+    },
+  },
+  {
+    id: 'earlier-result-of-0.2.0',
+    covers: ['R2'],
+    title: 'a prevResult of 0.2.0 is understood and comes out in the version asked for',
+    applies: chainedPlugins,
+    versions: from('0.3.0'),
+    run: async (trial) => {
+      const container = await trial.container();
+      const [host] = hostsOf(container.earlier ?? { cniVersion: '' });
+      const prevResult = resultIn('0.2.0', { address: `${host}/32`, gateway: '169.254.1.1' });
+      const result = expectResult(
+        await container.attempt('ADD', { config: { ...container.config, prevResult } }),
+      );
+      expect(result.cniVersion).toBe(trial.version);
+      expect(addressesOf(result)).toEqual([{ address: `${host}/32`, gateway: '169.254.1.1' }]);
+      expect(result.routes?.map(({ dst }) => dst)).toEqual(['0.0.0.0/0']);
+    },
+  },
+  {
+    id: 'delegate-of-0.2.0',
+    covers: ['R2'],
+    title: "a delegate's result of 0.2.0 is understood",
+    applies: delegatingPlugins,
+    versions: from('0.3.0'),
+    run: async (trial) => {
+      const delegate = await FakeDelegate.install(trial);
+      const plain = { address: '10.77.0.5/24', gateway: '10.77.0.1' };
+      await delegate.on('ADD', delegate.answer(resultIn('0.2.0', plain)));
+      const { config, path } = delegate;
+      const container = await trial.container({ config });
+      const result = await container.add({ path });
+      expect(addressesOf(result)).toEqual([plain]);
+      expect(result.routes?.map(({ dst }) => dst)).toEqual(['0.0.0.0/0']);
+      expect(await container.pod.exec(['ip', 'route', 'show', 'default'])).toContain('10.77.0.1');
+    },
+  },
+  {
+    id: 'prev-result-without-version',
+    covers: ['R4'],
+    title: "a prevResult without cniVersion is read in the configuration's version",
+    applies: every,
+    versions: from('0.4.0'),
+    run: async (trial) => {
+      const container = await trial.container({ ifname: ifnameOf(trial.profile) });
+      const without = ({ cniVersion: _, ...rest }: PrintedResult) => ({ prevResult: rest });
+      const { config, earlier } = container;
+      const before = earlier === undefined ? {} : without(earlier);
+      const added = expectResult(await container.attempt('ADD', { config: { ...config, ...before } }));
+      expect(added.cniVersion).toBe(trial.version);
+      const later = { config: { ...config, ...without(added) } };
+      if (trial.profile.type !== 'portmap') expectSilence(await container.attempt('CHECK', later));
+      expectSilence(await container.attempt('DEL', later));
+    },
+  },
+];
+
+const ifnameOf = ({ role }: Profile): string => (role === 'loopback' ? 'lo' : 'eth0');
+
+const expectLegacyKeys = ({ cniVersion: _, ip4, ip6, dns, ...more }: PrintedResult): void => {
+  expect(Object.keys(more)).toEqual([]);
+  const families = [ip4, ip6].filter((family) => family !== undefined);
+  expect(keysOf(families).filter((key) => !['ip', 'gateway', 'routes'].includes(key))).toEqual([]);
+  const routes = families.flatMap((family) => family.routes ?? []);
+  expect(keysOf(routes).filter((key) => !['dst', 'gw'].includes(key))).toEqual([]);
+  expect(keysOf(dns === undefined ? [] : [dns])).toEqual([]);
+};
