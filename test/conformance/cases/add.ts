@@ -102,7 +102,7 @@ export const addCases: readonly Case[] = [
   },
   {
     id: 'add-passes-the-result-on',
-    covers: ['A3'],
+    covers: ['A3', 'R2', 'R3'],
     title: "the earlier result comes back, in the version asked for, with the plugin's own changes alone",
     applies: chainedPlugins,
     run: async (trial) => {

@@ -76,7 +76,7 @@ const decays: readonly Decay[] = [
     applies: every,
     happens: async ({ trial, pod }) => {
       await pod.remove();
-      await trial.host.shell('nft flush ruleset; rm -rf /var/lib/cni/networks/pods');
+      await trial.host.shell('nft flush ruleset; rm -rf /var/lib/cni/networks');
     },
   },
 ];

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { withoutTool } from '../../faults/broken-tools.ts';
 import { findProgram } from '../../support/process.ts';
-import { snapshot } from '../../support/snapshot.ts';
+import { leftovers, nothing, snapshot } from '../../support/snapshot.ts';
 import { type Case, delegatingPlugins, every, from, only } from '../suite/case.ts';
 import { expectError, expectSilence } from '../suite/expectations.ts';
 import { FakeDelegate } from '../suite/fake-delegate.ts';
@@ -26,7 +26,7 @@ export const statusCases: readonly Case[] = [
     run: async (trial) => {
       const state = await snapshot(trial.host);
       expectSilence(await trial.callNetwork('STATUS', trial.config()));
-      expect(await snapshot(trial.host)).toEqual(state);
+      expect(leftovers(state, await snapshot(trial.host))).toEqual(nothing);
     },
   },
   {
