@@ -173,6 +173,7 @@ export const addCases: readonly Case[] = [
     covers: ['A4'],
     title: 'a container may be in two networks',
     applies: interfacePlugins,
+    versions: 'newest',
     run: async (trial) => {
       const first = await trial.container();
       const { ipam } = trial.ipamConfig({ ranges: [[{ subnet: '10.31.0.0/16' }]], routes: [] });
@@ -213,6 +214,7 @@ export const addCases: readonly Case[] = [
     covers: ['A6', 'L4'],
     title: "the delegate's error comes back with its code, and nothing of the plugin's is left",
     applies: delegatingPlugins,
+    versions: 'newest',
     run: async (trial) => {
       const delegate = await FakeDelegate.install(trial);
       const container = await trial.container({ config: delegate.config });

@@ -157,7 +157,6 @@ export const inputCases: readonly Case[] = [
     versions: before('0.4.0'),
     run: async (trial) => {
       const container = await trial.container();
-      await container.add();
       expectError(await container.attempt('CHECK'), 1);
     },
   },
@@ -178,6 +177,8 @@ export const inputCases: readonly Case[] = [
     covers: ['I4', 'I5'],
     title: "the specification's own keys, and those of a list, disturb no verb",
     applies: every,
+    // An older one is chosen from a list with newer ones, too.
+    versions: (version) => ['0.2.0', '0.4.0', '1.0.0', '1.1.0'].includes(version),
     run: async (trial) => {
       const ipam = trial.profile.config.ipam === undefined ? { ipam: {} } : {};
       const container = await trial.container({ config: trial.config({ ...reserved, ...ipam }) });

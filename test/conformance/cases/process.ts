@@ -41,6 +41,7 @@ export const processCases: readonly Case[] = [
     covers: ['P1', 'P2'],
     title: 'success is exit code 0 and one JSON object or nothing; failure another code and one error object',
     applies: every,
+    versions: 'newest',
     run: async (trial) => {
       const container = await trial.container();
       const { cniVersion } = await container.add();

@@ -22,8 +22,7 @@ export const resultCases: readonly Case[] = [
     applies: only('host-local', 'bridge', 'ptp'),
     versions: before('0.3.0'),
     run: async (trial) => {
-      const subnets = ['10.30.0.0/16', '10.31.0.0/16', 'fd30::/64'];
-      const ranges = subnets.map((subnet) => [{ subnet }]);
+      const ranges = ['10.30.0.0/16', 'fd30::/64'].map((subnet) => [{ subnet }]);
       const routes = [{ dst: '0.0.0.0/0' }, { dst: '::/0' }];
       const config = trial.ipamConfig({ ranges, routes });
       const result = await (await trial.container({ config })).add();
@@ -34,6 +33,25 @@ export const resultCases: readonly Case[] = [
       expect(result.ip4?.routes?.map(({ dst }) => dst)).toEqual(['0.0.0.0/0']);
       expect(result.ip6?.ip).toMatch(/^fd30::.*\/64$/);
       expect(result.ip6?.routes?.map(({ dst }) => dst)).toEqual(['::/0']);
+    },
+  },
+  {
+    id: 'first-address-before-0.3.0',
+    covers: ['R1'],
+    title: 'of several addresses of a family the first is reported',
+    applies: delegatingPlugins,
+    versions: before('0.3.0'),
+    run: async (trial) => {
+      const delegate = await FakeDelegate.install(trial);
+      const ips = ['10.77.0.5/24', '10.77.0.6/24'].map((address) => ({
+        version: '4',
+        address,
+        gateway: '10.77.0.1',
+      }));
+      await delegate.on('ADD', delegate.answer({ cniVersion: '0.3.1', ips, routes: [], dns: {} }));
+      const { config, path } = delegate;
+      const result = await (await trial.container({ config })).add({ path });
+      expect(addressesOf(result)).toEqual([{ address: '10.77.0.5/24', gateway: '10.77.0.1' }]);
     },
   },
   {
