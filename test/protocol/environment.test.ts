@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { leftovers, nothing, snapshot } from '../support/snapshot.ts';
 import type { TestHost } from '../support/test-host.ts';
-import { call, createPluginHost, expectError, expectSilent, forAll, layer2, pluginNames } from './calls.ts';
+import { call, createPluginHost, expectError, expectSilent, forAll, pluginNames } from './calls.ts';
 
 let host: TestHost;
 beforeAll(async () => {
@@ -39,36 +39,6 @@ describe('missing variables', () => {
       },
     );
     expect(leftovers(before, await snapshot(host))).toEqual(nothing);
-  });
-
-  test('CNI_PATH is not missed where nothing is delegated', async () => {
-    const env = { CNI_PATH: undefined };
-    const rows = [
-      { plugin: 'bridge', config: layer2 },
-      { plugin: 'host-local' },
-      { plugin: 'static' },
-      { plugin: 'loopback' },
-    ];
-    for (const row of rows) {
-      const container = { ...row, containerId: `without-path-${row.plugin}`, env };
-      const added = await call(host, container);
-      expectSilent(added);
-      const config = { ...(row.config ?? {}), prevResult: added.result };
-      expectSilent(await call(host, { ...container, command: 'DEL', ...(row.config ? { config } : {}) }));
-      expectSilent(await call(host, { ...container, command: 'STATUS' }));
-    }
-  });
-
-  test('DEL works without CNI_NETNS', async () => {
-    await forAll(
-      pluginNames.flatMap((plugin) => [undefined, ''].map((netns) => ({ plugin, netns }))),
-      ({ plugin, netns }) => `${plugin} ${netns}`,
-      async ({ plugin, netns }) => {
-        const outcome = await call(host, { plugin, command: 'DEL', env: { CNI_NETNS: netns } });
-        expectSilent(outcome);
-        expect(outcome.stdout).toBe('');
-      },
-    );
   });
 });
 

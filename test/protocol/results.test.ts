@@ -114,17 +114,6 @@ test('from 1.0.0: no version, no empty dns, routes with their attributes; MTU fr
   );
 });
 
-test('the container interface has the sandbox, and addresses point to it', async () => {
-  await forAll(rowsOf(attached, [...middle, ...modern]), titleOf, (row) =>
-    roundTrip(row, ({ interfaces = [], ips = [] }, netns) => {
-      const index = interfaces.findIndex(({ sandbox }) => sandbox !== undefined && sandbox !== '');
-      expect(interfaces[index]).toMatchObject({ name: 'eth0', sandbox: netns });
-      expect(interfaces.filter(({ sandbox }) => sandbox)).toHaveLength(1);
-      expect(ips.map((ip) => ip.interface)).toEqual([index, index]);
-    }),
-  );
-});
-
 test('an IPAM result has addresses, routes and dns, and no interfaces', async () => {
   await forAll(rowsOf(reserved, [...legacy, ...middle, ...modern]), titleOf, (row) =>
     roundTrip(row, (result) => {
