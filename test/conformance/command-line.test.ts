@@ -54,7 +54,7 @@ test('a failure that is listed as known is none, and one that does not happen is
 });
 
 test.for([
-  { args: ['--plugin', 'nothing'], says: 'does not know "nothing"; it knows: bridge ' },
+  { args: ['--plugin', 'nothing'], says: 'does not know "nothing"; it knows: bandwidth bridge ' },
   { args: ['--spec', 'newest'], says: '"newest" is no version' },
   { args: ['--report', 'report.txt'], says: 'ends neither in .xml (JUnit) nor in .md' },
   { args: ['--bin-dir', '/nowhere'], says: '/nowhere is no directory' },

@@ -163,7 +163,7 @@ export const checkCases: readonly Case[] = [
     applies: every,
     versions: from('0.4.0'),
     run: async (trial) => {
-      for (const container of await trial.containers(4)) {
+      for (const container of await trial.containers(3)) {
         await container.add();
         expectSilence(await container.attempt('CHECK'));
       }

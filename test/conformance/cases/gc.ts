@@ -187,13 +187,12 @@ export const gcCases: readonly Case[] = [
         ? trial.ipamConfig({ ranges: [[{ subnet: '10.31.0.0/16' }]] })
         : trial.config();
       const other = trial.profile.type === 'bridge' ? { isGateway: false } : {};
-      for (const name of ['pods-2', 'pod', 'others']) {
+      for (const name of ['pods-2', 'pod']) {
         const config = { ...changes, ...other, name };
         const neighbour = await trial.container({ config });
         await neighbour.add();
         const state = await snapshot(trial.host);
         expectSilence(await trial.callNetwork('GC', trial.config(), [mine]));
-        expect(leftovers(state, await snapshot(trial.host))).toEqual(nothing);
         expectSilence(await trial.callNetwork('GC', config, [neighbour]));
         expect(leftovers(state, await snapshot(trial.host))).toEqual(nothing);
         await neighbour.del();

@@ -82,11 +82,6 @@ export class Container {
     return this.result === undefined ? [] : hostsOf(this.result);
   }
 
-  /** The configuration with the result of ADD, as a runtime passes it to CHECK and DEL. */
-  get laterConfig(): NetworkConfig {
-    return { ...this.config, prevResult: this.result };
-  }
-
   /** The link as `ip -j` shows it, or undefined when the container has none of that name. */
   link(): Promise<Link | undefined> {
     return linkOf(this.pod, this.ifname);
