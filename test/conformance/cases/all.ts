@@ -8,6 +8,7 @@ import { gcCases } from './gc.ts';
 import { inputCases } from './input.ts';
 import { processCases } from './process.ts';
 import { resultCases } from './results.ts';
+import { scenarioCases } from './scenarios.ts';
 import { statusCases } from './status.ts';
 
 /** Every case of the suite. */
@@ -22,4 +23,5 @@ export const allCases: readonly Case[] = [
   ...gcCases,
   ...resultCases,
   ...delegationCases,
+  ...scenarioCases,
 ];

@@ -1,5 +1,6 @@
 import type { RequirementId } from '../requirements.ts';
 import type { Profile } from './profiles.ts';
+import type { Subject } from './subjects.ts';
 import type { Trial } from './trial.ts';
 
 /** Every version of the specification that a configuration may name, oldest first. */
@@ -21,6 +22,8 @@ export interface Case {
   applies(profile: Profile): boolean;
   /** The versions worth a trial; all that the plugin announces unless given. `newest`: the newest announced. */
   versions?: 'newest' | ((version: SpecVersion) => boolean);
+  /** The directories worth a trial; all unless given. */
+  subjects?(subject: Subject): boolean;
   /** Throws when the plugin does not do it. */
   run(trial: Trial): Promise<void>;
 }
@@ -57,3 +60,12 @@ export const before =
   (first: SpecVersion) =>
   (version: SpecVersion): boolean =>
     !from(first)(version);
+
+/**
+ * For `versions`: this one, which is the oldest that knows what the case is about, and those since 1.0.0. For
+ * what does not depend on the version, but has to be there in results of either shape.
+ */
+export const oldAndNew =
+  (oldest: SpecVersion) =>
+  (version: SpecVersion): boolean =>
+    version === oldest || from('1.0.0')(version);

@@ -32,6 +32,10 @@ export const subjects = (): Subject[] => {
   ];
 };
 
+/** For a case's `subjects`: those that are not the reference, where that is installed to compare them with. */
+export const isNotReference = ({ binDir }: Subject): boolean =>
+  binDir !== referenceBin && existsSync(referenceBin);
+
 const referenceKnown = resolve(import.meta.dirname, '../known/containernetworking-plugins-1.1.1.json');
 
 /**
