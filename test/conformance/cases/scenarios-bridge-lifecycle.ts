@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { addressesOf, linkNames, linkOf, reservations, routesOf } from '../../plugins/kernel-state.ts';
 import { keptBridge, leftovers, nothing, snapshot } from '../../support/snapshot.ts';
 import { ping } from '../../support/traffic.ts';
-import { type Case, from, only } from '../suite/case.ts';
+import { type Case, from, oldAndNew, only } from '../suite/case.ts';
 import { expectError, expectSilence } from '../suite/expectations.ts';
 
 const hasCheck = from('0.4.0');
@@ -55,7 +55,7 @@ export const bridgeLifecycleScenarios: readonly Case[] = [
     'several',
     ['fd30::/64', 'fd31::/64', '10.30.0.0/16'],
     { pod: ['fd30::2/64', 'fd31::2/64', '10.30.0.2/16'], gateways: ['fd30::1', 'fd31::1', '10.30.0.1'] },
-    from('0.3.0'),
+    oldAndNew('0.3.0'),
   ),
   {
     id: 'bridge-default-gateway-of-ipam',

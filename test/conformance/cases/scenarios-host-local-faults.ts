@@ -21,13 +21,13 @@ const startAdd = (trial: Trial, containerId: string, config = trial.config()) =>
 const del = async (trial: Trial, containerId: string, config = trial.config()): Promise<void> =>
   expectSilence(await trial.call('DEL', { containerId, netns: '/run/netns/none', config }));
 
-/** 300 calls at once; prints the ids of those that fail. From a shell, so that nobody waits for his input. */
-const atOnce = (command: 'ADD' | 'DEL', redirect: string): string => `
-  mkdir -p /run/out
+// From a shell, so that no call waits for its input. Prints the ids of those that fail.
+const addAtOnce = `
+  mkdir /run/out
   echo "$CONFIG" >/run/config
-  export CNI_COMMAND=${command} CNI_NETNS=/run/netns/none CNI_IFNAME=eth0 CNI_PATH="$BIN"
+  export CNI_COMMAND=ADD CNI_NETNS=/run/netns/none CNI_IFNAME=eth0 CNI_PATH="$BIN"
   for id in $(seq 300); do
-    { CNI_CONTAINERID=pod$id "$BIN/host-local" </run/config ${redirect} || echo $id; } &
+    { CNI_CONTAINERID=pod$id "$BIN/host-local" </run/config >/run/out/$id || echo $id; } &
   done
   wait
 `;
@@ -97,14 +97,13 @@ export const hostLocalFaultScenarios: readonly Case[] = [
   {
     id: 'host-local-parallel',
     covers: ['A5'],
-    title: '300 ADDs at once get 300 addresses, and as many DELs at once free them',
+    title: '300 ADDs at once get 300 addresses',
     applies: only('host-local'),
     versions: 'newest',
     run: async (trial) => {
       const config = JSON.stringify(trial.config());
       const env = { BIN: trial.subject.binDir, CONFIG: config };
-      const added = await trial.host.shell(atOnce('ADD', '>"/run/out/$id"'), { env });
-      expect(added).toBe('');
+      expect(await trial.host.shell(addAtOnce, { env })).toBe('');
       const outputs = readdirSync(trial.host.path('/run/out'));
       const addresses = outputs.map((id) => {
         const { ips } = JSON.parse(readFileSync(trial.host.path(`/run/out/${id}`), 'utf8')) as PrintedResult;
@@ -112,8 +111,6 @@ export const hostLocalFaultScenarios: readonly Case[] = [
       });
       expect(new Set(addresses).size).toBe(300);
       expect(await reservations(trial.host, 'pods')).toHaveLength(300);
-      expect(await trial.host.shell(atOnce('DEL', ''), { env })).toBe('');
-      expect(await reservations(trial.host, 'pods')).toEqual([]);
     },
   },
 ];

@@ -1,4 +1,5 @@
 import type { Case } from '../suite/case.ts';
+import { referenceResultCases } from './reference-results.ts';
 import { bridgeDeviceScenarios } from './scenarios-bridge-device.ts';
 import { bridgeLifecycleScenarios } from './scenarios-bridge-lifecycle.ts';
 import { bridgePortScenarios } from './scenarios-bridge-port.ts';
@@ -28,4 +29,5 @@ export const scenarioCases: readonly Case[] = [
   ...hostLocalFaultScenarios,
   ...staticScenarios,
   ...loopbackScenarios,
+  ...referenceResultCases,
 ];
