@@ -1,18 +1,23 @@
 import type { Case } from '../suite/case.ts';
 import { referenceResultCases } from './reference-results.ts';
+import { bandwidthScenarios } from './scenarios-bandwidth.ts';
 import { bridgeDeviceScenarios } from './scenarios-bridge-device.ts';
 import { bridgeLifecycleScenarios } from './scenarios-bridge-lifecycle.ts';
 import { bridgePortScenarios } from './scenarios-bridge-port.ts';
 import { bridgeVlanScenarios } from './scenarios-bridge-vlan.ts';
+import { firewallScenarios } from './scenarios-firewall.ts';
 import { hostLocalFaultScenarios } from './scenarios-host-local-faults.ts';
 import { hostLocalRangeScenarios } from './scenarios-host-local-ranges.ts';
 import { hostLocalRequestScenarios } from './scenarios-host-local-requests.ts';
 import { hostLocalStoreScenarios } from './scenarios-host-local-store.ts';
 import { loopbackScenarios } from './scenarios-loopback.ts';
 import { masqueradeScenarios } from './scenarios-masquerade.ts';
+import { portmapScenarios } from './scenarios-portmap.ts';
 import { ptpScenarios } from './scenarios-ptp.ts';
 import { routeScenarios } from './scenarios-routes.ts';
+import { sbrScenarios } from './scenarios-sbr.ts';
 import { staticScenarios } from './scenarios-static.ts';
+import { tuningScenarios } from './scenarios-tuning.ts';
 
 /** What users of the reference plugins configure and rely on, and equality with what those print. */
 export const scenarioCases: readonly Case[] = [
@@ -29,5 +34,10 @@ export const scenarioCases: readonly Case[] = [
   ...hostLocalFaultScenarios,
   ...staticScenarios,
   ...loopbackScenarios,
+  ...portmapScenarios,
+  ...bandwidthScenarios,
+  ...firewallScenarios,
+  ...tuningScenarios,
+  ...sbrScenarios,
   ...referenceResultCases,
 ];

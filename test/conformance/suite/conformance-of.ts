@@ -71,6 +71,11 @@ const tryCase = async (
     () => undefined,
     (error: unknown) => error,
   );
+  if (isSkip(failure)) throw failure;
   if (failure === undefined) throw new Error(`passes, but is listed as known to fail: ${known.reason}`);
   meta.known = known.reason;
 };
+
+/** What `context.skip()` throws. */
+const isSkip = (error: unknown): boolean =>
+  (error as { code?: unknown } | undefined)?.code === 'VITEST_PENDING';

@@ -17,6 +17,7 @@ export interface ContainerParts {
   pod: Pod;
   ifname: string;
   config: NetworkConfig;
+  ipv6: boolean;
 }
 
 /** A container as a runtime handles it: ADD, then CHECK and DEL with the result of ADD. */

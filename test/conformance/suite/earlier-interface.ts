@@ -1,4 +1,5 @@
 import type { PrintedResult } from '../../support/call-plugin.ts';
+import { before } from './case.ts';
 import type { ContainerParts } from './container.ts';
 import { resultIn } from './printed-result.ts';
 
@@ -34,5 +35,31 @@ export const earlierInterface = async (parts: ContainerParts): Promise<PrintedRe
     { name: ifname, mac: podMac, sandbox: pod.netns },
   ];
   const plain = { interfaces, address: `${address}/32`, gateway: '169.254.1.1', interface: 1 };
-  return resultIn(trial.version, plain);
+  const result = resultIn(trial.version, plain);
+  return parts.ipv6 ? withIpv6(parts, result) : result;
+};
+
+/** Adds an IPv6 address to what is there. */
+const withIpv6 = async (parts: ContainerParts, result: PrintedResult): Promise<PrintedResult> => {
+  const { trial, pod, ifname, index } = parts;
+  const host = earlierHostName(index);
+  const address = `fd30::${index.toString(16)}/128`;
+  const gateway = 'fe80::1';
+  await trial.host.shell(`
+    ip addr add ${gateway}/64 dev ${host} nodad
+    ip route add ${address} dev ${host}
+    echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
+  `);
+  await pod.shell(`
+    ip addr add ${address} dev ${ifname} nodad
+    ip route append default via ${gateway} dev ${ifname}
+  `);
+  const routes = [{ dst: '::/0' }];
+  if (result.ips === undefined) return { ...result, ip6: { ip: address, gateway, routes } };
+  const family = before('1.0.0')(trial.version) ? { version: '6' as const } : {};
+  return {
+    ...result,
+    ips: [...result.ips, { ...family, address, gateway, interface: 1 }],
+    routes: [...(result.routes ?? []), ...routes],
+  };
 };

@@ -25,8 +25,10 @@ export interface ContainerOptions {
   id?: string;
   /** `eth0` unless given. */
   ifname?: string;
-  /** The trial's own unless given; the profile's `configOf` is added to either. */
+  /** The trial's own unless given; what the profile's `configOf` has and it has not is added to either. */
   config?: NetworkConfig;
+  /** For a chained plugin: the interface that is there has an IPv6 address too. */
+  ipv6?: boolean;
   /** The same container again, for another interface. */
   beside?: Container;
 }
@@ -77,8 +79,8 @@ export class Trial {
     const { beside, ifname = 'eth0' } = options;
     const id = options.id ?? beside?.id ?? newContainerId();
     const pod = beside?.pod ?? (await this.host.addPod(`pod${index}`));
-    const config = { ...(options.config ?? this.config()), ...this.profile.configOf?.(index) };
-    return Container.create({ trial: this, index, id, pod, ifname, config });
+    const config = { ...this.profile.configOf?.(index), ...(options.config ?? this.config()) };
+    return Container.create({ trial: this, index, id, pod, ifname, config, ipv6: options.ipv6 ?? false });
   }
 
   /** Several containers, each with a netns of its own. */
