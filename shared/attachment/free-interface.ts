@@ -1,7 +1,7 @@
 import { CniError, ErrorCode } from '../cni/errors.ts';
 import { show } from '../cni/fields.ts';
 import type { Call } from '../cni/plugin.ts';
-import { isPlainWord } from '../kernel/ip-batch.ts';
+import { isPlainWord } from '../kernel/batch.ts';
 import { readLink } from '../kernel/link.ts';
 import { type Netns, openNetnsIfPresent } from '../kernel/netns.ts';
 import { type AttachmentRecord, readAttachment } from '../store/attachments.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { IpBatch, ipBatchFailure } from './ip-batch.ts';
+import { batchFailure } from './batch.ts';
+import { IpBatch } from './ip-batch.ts';
 
 describe('IpBatch', () => {
   test('makes lines and leaves out absent words', () => {
@@ -27,12 +28,12 @@ describe('IpBatch', () => {
   });
 });
 
-describe('ipBatchFailure', () => {
+describe('batchFailure', () => {
   const batch = new IpBatch()
     .add('link', 'set', 'dev', 'br0', 'up')
     .add('address', 'add', '10.0.0.1/24', 'dev', 'br0');
   const failure = (stderr: string, exitCode: number) =>
-    ipBatchFailure(batch, { stdout: '', stderr, exitCode }, 'preparing br0');
+    batchFailure(batch, { stdout: '', stderr, exitCode }, 'preparing br0');
 
   test('names the line that failed', () => {
     expect(failure('Error: ipv4: Address already assigned.\nCommand failed -:2\n', 1)).toMatchObject({

@@ -14,6 +14,7 @@ export interface NetlinkMessage {
 export type Attributes = Map<number, Uint8Array>;
 
 export const NLM_F_REQUEST = 0x1;
+export const NLM_F_ECHO = 0x8;
 export const NLM_F_DUMP = 0x300;
 const HEADER_BYTES = 16;
 

@@ -1,7 +1,13 @@
 import { closeSync } from './files.ts';
 import { checked, libc } from './libc.ts';
 import { AF_NETLINK, exchange, SOCK_CLOEXEC, SOCK_RAW } from './netlink-exchange.ts';
-import { encodeMessage, type NetlinkMessage, NLM_F_DUMP, NLM_F_REQUEST } from './netlink-message.ts';
+import {
+  encodeMessage,
+  type NetlinkMessage,
+  NLM_F_DUMP,
+  NLM_F_ECHO,
+  NLM_F_REQUEST,
+} from './netlink-message.ts';
 
 const NETLINK_ROUTE = 0;
 
@@ -10,12 +16,14 @@ interface NetlinkQuery {
   type: number;
   parts: Uint8Array[];
   dump: boolean;
+  /** The kernel sends the answer as a notification, of which the asker is told only so: traffic control does. */
+  echo?: boolean;
 }
 
 /** Asks rtnetlink in the netns of the calling thread and returns the answers' payloads. */
-export const queryRoute = ({ type, parts, dump }: NetlinkQuery): Uint8Array[] => {
+export const queryRoute = ({ type, parts, dump, echo = false }: NetlinkQuery): Uint8Array[] => {
   sequence += 1;
-  const flags = NLM_F_REQUEST | (dump ? NLM_F_DUMP : 0);
+  const flags = NLM_F_REQUEST | (dump ? NLM_F_DUMP : 0) | (echo ? NLM_F_ECHO : 0);
   const request = encodeMessage({ type, flags, sequence }, ...parts);
   return netlinkRequest(NETLINK_ROUTE, request).map(({ payload }) => payload);
 };

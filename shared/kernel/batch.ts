@@ -1,0 +1,120 @@
+import { CniError, ErrorCode } from '../cni/errors.ts';
+import { type CommandResult, commandFailure, startTool } from './command.ts';
+
+/** The tools that read commands from stdin, a line each, and stop at the first that fails. */
+export type BatchTool = 'ip' | 'tc';
+
+/** Lines for `TOOL -batch -`, to be carried out in order until one fails. */
+export class Batch {
+  readonly tool: BatchTool;
+  readonly #lines: string[] = [];
+
+  constructor(tool: BatchTool) {
+    this.tool = tool;
+  }
+
+  /**
+   * Adds one command (the tool's arguments without its name). Words that are undefined or false are left
+   * out. Throws CniError 7 on a word that the tool would not read as one word: what comes from a
+   * configuration cannot smuggle in a second argument or command.
+   */
+  add(...words: (string | number | undefined | false)[]): this {
+    const given = words.filter((word) => word !== undefined && word !== false).map(String);
+    for (const word of given) {
+      if (!isPlainWord(word)) {
+        throw new CniError(
+          ErrorCode.invalidNetworkConfig,
+          `${JSON.stringify(word)} cannot be handed to the ${this.tool} command`,
+          { details: 'It is empty or has spaces, quotes, backslashes, "#" or control characters.' },
+        );
+      }
+    }
+    if (given.length > 0) this.#lines.push(given.join(' '));
+    return this;
+  }
+
+  /** Number of commands. */
+  get size(): number {
+    return this.#lines.length;
+  }
+
+  /** The command at an index from 0. */
+  line(index: number): string | undefined {
+    return this.#lines[index];
+  }
+
+  toString(): string {
+    return this.#lines.map((line) => `${line}\n`).join('');
+  }
+}
+
+/** Whether a batch can carry a word: none that is empty or has white space, quotes, `\`, `#` or control characters. */
+export const isPlainWord = (word: string): boolean => PLAIN_WORD.test(word);
+
+/**
+ * A tool that was started ahead of its batch, in the netns of the calling thread: its own start-up
+ * (about 1 ms) then goes on beside ours. It serves once.
+ */
+export interface WaitingTool<B extends Batch> {
+  /**
+   * Carries out a batch and returns what the tool printed. Throws CniError 100 with the line that failed
+   * and the tool's message; the lines before it stay in force. `context` says what was attempted.
+   */
+  run(batch: B, context: string): string;
+  /** Ends one that is not needed; does nothing after `run`. */
+  dismiss(): void;
+}
+
+/** Starts a tool; `failure` makes the error for a batch that failed. Throws CniError 100 when it is missing. */
+export const startBatchTool = <B extends Batch>(
+  tool: BatchTool,
+  failure: (batch: B, result: CommandResult, context: string) => CniError,
+): WaitingTool<B> => {
+  const child = startTool(tool, ['-batch', '-']);
+  let isWaiting = true;
+  return {
+    run: (batch, context) => {
+      isWaiting = false;
+      child.feed({ stdin: batch.toString() });
+      const result = child.wait();
+      if (result.exitCode !== 0) throw failure(batch, result, context);
+      return result.stdout;
+    },
+    dismiss: () => {
+      if (!isWaiting) return;
+      isWaiting = false;
+      child.kill();
+      child.release();
+    },
+  };
+};
+
+/** The line of a batch that failed, and the tool's message; undefined when the tool does not say which. */
+export const failedLine = (
+  batch: Batch,
+  { stderr }: CommandResult,
+): { line: string; message: string } | undefined => {
+  const at = /Command failed -:(\d+)/.exec(stderr);
+  const line = at === null ? undefined : batch.line(Number(at[1]) - 1);
+  if (line === undefined) return undefined;
+  return { line, message: stderr.slice(0, at?.index).trim().replace(ANSWER_PREFIX, '') };
+};
+
+/** The CniError 100 for a batch that failed. */
+export const batchFailure = (batch: Batch, result: CommandResult, context: string): CniError => {
+  const failed = failedLine(batch, result);
+  const { tool } = batch;
+  // An argument that the tool itself refuses ends it on the spot, without a line number.
+  if (failed === undefined) return commandFailure(tool, [batch.toString().trim()], result, context);
+  const { line, message } = failed;
+  return new CniError(ErrorCode.commandFailed, `${context}: ${tool} ${firstWords(line)} failed: ${message}`, {
+    details: `The command was "${tool} ${line}".`,
+  });
+};
+
+const PLAIN_WORD = /^[^\s"'\\#\p{Cc}]+$/u;
+
+/** Says only that the answer is the kernel's. */
+const ANSWER_PREFIX = /^(RTNETLINK answers|Error): /;
+
+const firstWords = (line: string): string => line.split(' ', 2).join(' ');
