@@ -1,6 +1,7 @@
 import { plugin as hostLocal } from '../ipam/host-local/host-local.ts';
 import { plugin as staticIpam } from '../ipam/static/static.ts';
 import type { Plugin } from '../shared/cni/plugin.ts';
+import { plugin as bandwidth } from './bandwidth/bandwidth.ts';
 import { plugin as bridge } from './bridge/bridge.ts';
 import { plugin as loopback } from './loopback/loopback.ts';
 import { plugin as veth } from './veth/veth.ts';
@@ -15,6 +16,7 @@ const plugins = new Map<string, Plugin>([
   ['veth', veth],
   ['ptp', veth],
   ['loopback', loopback],
+  ['bandwidth', bandwidth],
   ['host-local', hostLocal],
   ['static', staticIpam],
 ]);

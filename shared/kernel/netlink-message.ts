@@ -14,7 +14,10 @@ export interface NetlinkMessage {
 export type Attributes = Map<number, Uint8Array>;
 
 export const NLM_F_REQUEST = 0x1;
+export const NLM_F_ACK = 0x4;
 export const NLM_F_ECHO = 0x8;
+export const NLM_F_EXCL = 0x200;
+export const NLM_F_CREATE = 0x400;
 export const NLM_F_DUMP = 0x300;
 const HEADER_BYTES = 16;
 

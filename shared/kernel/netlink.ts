@@ -4,8 +4,11 @@ import { AF_NETLINK, exchange, SOCK_CLOEXEC, SOCK_RAW } from './netlink-exchange
 import {
   encodeMessage,
   type NetlinkMessage,
+  NLM_F_ACK,
+  NLM_F_CREATE,
   NLM_F_DUMP,
   NLM_F_ECHO,
+  NLM_F_EXCL,
   NLM_F_REQUEST,
 } from './netlink-message.ts';
 
@@ -18,12 +21,19 @@ interface NetlinkQuery {
   dump: boolean;
   /** The kernel sends the answer as a notification, of which the asker is told only so: traffic control does. */
   echo?: boolean;
+  /** For a message that would make something, were it not refused. */
+  create?: boolean;
 }
 
 /** Asks rtnetlink in the netns of the calling thread and returns the answers' payloads. */
-export const queryRoute = ({ type, parts, dump, echo = false }: NetlinkQuery): Uint8Array[] => {
+export const queryRoute = ({ type, parts, ...options }: NetlinkQuery): Uint8Array[] => {
   sequence += 1;
-  const flags = NLM_F_REQUEST | (dump ? NLM_F_DUMP : 0) | (echo ? NLM_F_ECHO : 0);
+  const { dump, echo = false, create = false } = options;
+  const flags =
+    NLM_F_REQUEST |
+    (dump ? NLM_F_DUMP : 0) |
+    (echo ? NLM_F_ECHO : 0) |
+    (create ? NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK : 0);
   const request = encodeMessage({ type, flags, sequence }, ...parts);
   return netlinkRequest(NETLINK_ROUTE, request).map(({ payload }) => payload);
 };

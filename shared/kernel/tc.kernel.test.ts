@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from 'vitest';
 import { readLink } from './link.ts';
 import type { Netns } from './netns.ts';
 import {
-  INGRESS_HANDLE,
+  INGRESS_PARENT,
   readClasses,
   readClassQdisc,
   readFilters,
@@ -33,12 +33,12 @@ const tc = (...lines: string[]): void => {
 test('an interface without queueing disciplines of anybody', () => {
   expect(netns.run(() => readRootQdisc(index))).toMatchObject({ kind: 'noqueue', handle: 0 });
   expect(netns.run(() => readIngressQdisc(index))).toBeUndefined();
-  expect(netns.run(() => readFilters(index, INGRESS_HANDLE))).toEqual([]);
+  expect(netns.run(() => readFilters(index, INGRESS_PARENT))).toEqual([]);
   expect(netns.run(() => readClasses(index))).toEqual([]);
   const down = netns.run(() => readLink('v1'))?.index ?? 0;
   expect(netns.run(() => readRootQdisc(down))).toBeUndefined();
   expect(netns.run(() => readRootQdisc(999))).toBeUndefined();
-  expect(netns.run(() => readFilters(999, INGRESS_HANDLE))).toEqual([]);
+  expect(netns.run(() => readFilters(999, INGRESS_PARENT))).toEqual([]);
 });
 
 test('a token bucket, also of more than 32 bits', () => {
@@ -88,8 +88,8 @@ test('a redirection of what comes in', () => {
     'qdisc add dev v0 handle ffff: ingress',
     'filter add dev v0 parent ffff: protocol all prio 1 u32 match u32 0 0 flowid 1:1 action mirred egress redirect dev ifb7',
   );
-  expect(netns.run(() => readIngressQdisc(index))).toMatchObject({ kind: 'ingress', handle: INGRESS_HANDLE });
-  expect(netns.run(() => readFilters(index, INGRESS_HANDLE))).toEqual([
+  expect(netns.run(() => readIngressQdisc(index))).toMatchObject({ kind: 'ingress', handle: 0xffff0000 });
+  expect(netns.run(() => readFilters(index, INGRESS_PARENT))).toEqual([
     {
       kind: 'u32',
       priority: 1,

@@ -36,15 +36,15 @@ export const readClasses = (linkIndex: number): ClassState[] =>
     .map(parseClass)
     .filter((entry) => entry !== undefined);
 
-/** The filters at a parent of an interface, such as `INGRESS_HANDLE` or an `htb`'s handle, in order of priority. */
+/** The filters at a parent of an interface, such as `INGRESS_PARENT` or an `htb`'s handle, in order of priority. */
 export const readFilters = (linkIndex: number, parent: number): FilterState[] =>
   dump(RTM_GETTFILTER, tcmsg(linkIndex, parent))
     .map(parseFilter)
     .filter((entry) => entry !== undefined)
     .sort((a, b) => a.priority - b.priority);
 
-/** `ffff:`, the handle of every `ingress` and `clsact`. */
-export const INGRESS_HANDLE = 0xffff_0000;
+/** `ffff:fff2`, where the filters for what comes in are, with `ingress` and `clsact` alike. */
+export const INGRESS_PARENT = 0xffff_fff2;
 
 const readQdisc = (linkIndex: number, parent: number): QdiscState | undefined => {
   try {

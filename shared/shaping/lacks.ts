@@ -1,0 +1,207 @@
+import { IpBatch } from '../kernel/ip-batch.ts';
+import { TcBatch } from '../kernel/tc-batch.ts';
+import type { FilterState, QdiscState } from '../kernel/tc-message.ts';
+import {
+  addBucket,
+  addIfb,
+  addIngressFilters,
+  addIngressQdisc,
+  addRoot,
+  deleteIngressFilters,
+  deleteIngressQdisc,
+  deleteRoot,
+} from './lines.ts';
+import {
+  type FilterPlan,
+  INGRESS_PRIORITIES,
+  ingressFilters,
+  ROOT_HANDLE,
+  rootFilters,
+  SHAPED_CLASS,
+  type ShapingPlan,
+} from './plan.ts';
+import type { ShapingState } from './state.ts';
+import { isBucket, type TokenBucket } from './token-bucket.ts';
+
+/** A place where the kernel has something else than the plan. */
+export interface ShapingLack {
+  part: 'device' | 'root' | 'ifb' | 'ifb root' | 'ingress';
+  /** For a reader: `"veth12ab" does not limit what goes to the container`. */
+  what: string;
+}
+
+/** What the kernel has not, or has otherwise; what it has besides is left alone. */
+export const findShapingLacks = (plan: ShapingPlan, state: ShapingState): ShapingLack[] => {
+  if (state.device === undefined) {
+    return [{ part: 'device', what: `the host interface "${plan.device}" is missing` }];
+  }
+  return [...rootLacks(plan, state), ...ifbLacks(plan, state), ...ingressLacks(plan, state)];
+};
+
+/** What `ip` and then `tc` have to do so that nothing is lacking. */
+export const mendShaping = (
+  plan: ShapingPlan,
+  state: ShapingState,
+  lacks: readonly ShapingLack[],
+): { ip: IpBatch; tc: TcBatch } => {
+  const ip = new IpBatch();
+  const tc = new TcBatch();
+  const parts = new Set(lacks.map(({ part }) => part));
+  if (parts.has('root')) {
+    if (isSet(state.root)) deleteRoot(tc, plan.device);
+    addRoot(tc, plan);
+  }
+  const { egress } = plan;
+  if (egress === undefined) return { ip, tc };
+  const { ifb, bucket } = egress;
+  const isNew = parts.has('ifb');
+  if (isNew) {
+    if (state.ifb?.kind === 'ifb') ip.add('link', 'delete', 'dev', ifb.name);
+    addIfb(ip, ifb, plan.mtu);
+  }
+  if (isNew || parts.has('ifb root')) {
+    if (!isNew && isSet(state.ifbRoot)) deleteRoot(tc, ifb.name);
+    addBucket(tc, ifb.name, bucket);
+  }
+  // A filter names the ifb by its index.
+  if (isNew || parts.has('ingress')) {
+    const isLeft = removeIngress(tc, plan.device, state);
+    if (!isLeft) addIngressQdisc(tc, plan.device);
+    addIngressFilters(tc, plan, isLeft ? state.ingress?.kind : undefined);
+  }
+  return { ip, tc };
+};
+
+/** All of a plan, for an interface that has nothing yet. */
+export const newShaping = (plan: ShapingPlan, state: ShapingState): { ip: IpBatch; tc: TcBatch } => {
+  const parts = ['root', 'ifb', 'ifb root', 'ingress'] as const;
+  return mendShaping(
+    plan,
+    state,
+    parts.map((part) => ({ part, what: '' })),
+  );
+};
+
+/** Lines that take our filters away; false when the interface is left without a place for filters. */
+export const removeIngress = (
+  tc: TcBatch,
+  device: string,
+  { ingress, ingressFilters: filters }: Pick<ShapingState, 'ingress' | 'ingressFilters'>,
+): boolean => {
+  if (ingress === undefined) return false;
+  if (ingress.kind === 'ingress' && filters.length > 0 && !filters.some(isForeign)) {
+    deleteIngressQdisc(tc, device);
+    return false;
+  }
+  const own = filters.filter((filter) => !isForeign(filter));
+  deleteIngressFilters(
+    tc,
+    device,
+    ingress.kind,
+    own.map(({ priority }) => priority),
+  );
+  return true;
+};
+
+/** Whether a filter for what comes in cannot be ours. */
+export const isForeign = ({ kind, priority }: FilterState): boolean =>
+  kind !== 'u32' || !INGRESS_PRIORITIES.includes(priority);
+
+/** Whether somebody set it, as opposed to the kernel's own. */
+export const isSet = (qdisc: QdiscState | undefined): boolean => qdisc !== undefined && qdisc.handle !== 0;
+
+const rootLacks = (plan: ShapingPlan, state: ShapingState): ShapingLack[] => {
+  const { device, ingress, selection } = plan;
+  if (ingress === undefined) return [];
+  const problem =
+    selection === undefined
+      ? bucketProblem(ingress, state.root)
+      : (htbProblem(plan, ingress, state) ?? filterProblem(rootFilters(plan), state.rootFilters, undefined));
+  if (problem === undefined) return [];
+  return [{ part: 'root', what: `what "${device}" sends to the container: ${problem}` }];
+};
+
+const ifbLacks = ({ egress }: ShapingPlan, { ifb, ifbRoot }: ShapingState): ShapingLack[] => {
+  if (egress === undefined) return [];
+  const { name } = egress.ifb;
+  if (ifb === undefined) return [{ part: 'ifb', what: `the ifb "${name}" is missing` }];
+  if (ifb.kind !== 'ifb') return [{ part: 'ifb', what: `"${name}" is no ifb` }];
+  if (!ifb.up) return [{ part: 'ifb', what: `the ifb "${name}" is down` }];
+  const problem = bucketProblem(egress.bucket, ifbRoot);
+  if (problem === undefined) return [];
+  return [{ part: 'ifb root', what: `what the container sends by "${name}": ${problem}` }];
+};
+
+const ingressLacks = (plan: ShapingPlan, state: ShapingState): ShapingLack[] => {
+  if (plan.egress === undefined) return [];
+  const { name } = plan.egress.ifb;
+  const problem = filterProblem(ingressFilters(plan), state.ingressFilters, state.ifb?.index);
+  if (problem === undefined) return [];
+  return [{ part: 'ingress', what: `"${plan.device}" to the ifb "${name}": ${problem}` }];
+};
+
+const bucketProblem = (wanted: TokenBucket, qdisc: QdiscState | undefined): string | undefined => {
+  if (qdisc?.tbf === undefined) return 'there is no token bucket (tbf)';
+  const { rate, limit, bufferTicks } = qdisc.tbf;
+  return rateProblem(wanted, rate) ?? burstProblem(wanted, bufferTicks, limit);
+};
+
+const htbProblem = (
+  { selection }: ShapingPlan,
+  wanted: TokenBucket,
+  { root, classes, classQueue }: ShapingState,
+): string | undefined => {
+  if (root?.htb === undefined || root.handle !== ROOT_HANDLE) return 'there is no htb';
+  const shaped = classes.find(({ handle }) => handle === SHAPED_CLASS);
+  if (shaped === undefined) return 'the class with the limit is missing';
+  if (root.htb.defaultClass !== (selection?.shaped ? 0 : SHAPED_CLASS & 0xffff)) {
+    return 'the class for other subnets is not the configured one';
+  }
+  if (classQueue?.kind !== 'bfifo') return 'the queue of the class is missing';
+  return (
+    rateProblem(wanted, Math.max(shaped.rate, shaped.ceil)) ??
+    burstProblem(wanted, shaped.bufferTicks, classQueue.limit)
+  );
+};
+
+const rateProblem = (wanted: TokenBucket, rate: number): string | undefined =>
+  rate === wanted.rate ? undefined : `the rate is ${8 * rate} bits per second, not ${8 * wanted.rate}`;
+
+const burstProblem = (
+  wanted: TokenBucket,
+  bufferTicks: number,
+  limit: number | undefined,
+): string | undefined =>
+  isBucket(wanted, { bufferTicks, limit })
+    ? undefined
+    : `the burst or the queue's limit is not that of ${8 * wanted.burst} bits`;
+
+/** The wanted filters must be there in their order; others may be among them. */
+const filterProblem = (
+  wanted: readonly FilterPlan[],
+  present: readonly FilterState[],
+  target: number | undefined,
+): string | undefined => {
+  let next = 0;
+  for (const filter of present) {
+    const plan = wanted[next];
+    if (plan !== undefined && isFilter(plan, filter, target)) next += 1;
+  }
+  if (next === wanted.length) return undefined;
+  return `${wanted.length - next} of ${wanted.length} filters are missing`;
+};
+
+const isFilter = (plan: FilterPlan, filter: FilterState, target: number | undefined): boolean =>
+  filter.kind === 'u32' &&
+  filter.priority === plan.priority &&
+  filter.protocol === ETHER_TYPES[plan.protocol] &&
+  (plan.redirects
+    ? filter.redirectsTo === target
+    : filter.redirectsTo === undefined && filter.classId === plan.classId) &&
+  filter.keys.length === plan.keys.length &&
+  plan.keys.every((key, index) => {
+    const other = filter.keys[index];
+    return key.value === other?.value && key.mask === other.mask && key.offset === other.offset;
+  });
+
+const ETHER_TYPES = { all: 0x0003, ip: 0x0800, ipv6: 0x86dd };

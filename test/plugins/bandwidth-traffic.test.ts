@@ -1,0 +1,104 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { expectPlugins, podwireBin } from '../support/binaries.ts';
+import { newContainerId } from '../support/call-plugin.ts';
+import { addChain, type ChainCall } from '../support/chain.ts';
+import { connectOutside, type Outside } from '../support/links.ts';
+import { requireKernel, requireTool } from '../support/needs.ts';
+import type { Pod } from '../support/pod.ts';
+import { createHost, type TestHost } from '../support/test-host.ts';
+import { throughput } from '../support/throughput.ts';
+
+const ipam = {
+  type: 'host-local',
+  ranges: [[{ subnet: '10.41.0.0/24' }], [{ subnet: 'fd41::/64' }]],
+  routes: [{ dst: '0.0.0.0/0' }, { dst: '::/0' }],
+};
+const [rate, other] = [20_000_000, 40_000_000];
+
+/** Of the limit: payload is 95 % of what the kernel counts, and a slow machine must not fail a test. */
+const within = (limit: number) => ({ least: 0.85 * limit, most: 1.15 * limit });
+
+describe('traffic of a container whose bandwidth is limited', () => {
+  let host: TestHost;
+  let outside: Outside;
+  let pod: Pod;
+  beforeEach(async (context) => {
+    requireTool(context, 'iperf3', 'tc');
+    requireKernel(context, 'ifb');
+    expectPlugins(podwireBin, 'ptp', 'bridge', 'bandwidth');
+    host = await createHost({ name: 'bandwidth' });
+    outside = await connectOutside(host, ['198.51.100.0/24', '2001:db8:51::/64'], { defaultRoute: true });
+    pod = await host.addPod('pod');
+  });
+  afterEach(() => host?.dispose());
+
+  /** Attaches the pod and returns its addresses. */
+  const attach = async (bandwidth: object, network: object = { type: 'ptp' }): Promise<string[]> => {
+    const plugins = [
+      { ...network, ipam },
+      { type: 'bandwidth', ...bandwidth },
+    ] as { type: string }[];
+    const chain: ChainCall = {
+      conflist: { cniVersion: '1.0.0', name: 'limited', plugins },
+      binDirs: [podwireBin],
+      containerId: newContainerId(),
+      netns: pod,
+    };
+    const { ips = [] } = await addChain(host, chain);
+    return ips.map(({ address }) => address.replace(/\/.*/, ''));
+  };
+  const toPod = (address = ''): Promise<number> => throughput(outside.place, pod, { address });
+  const fromPod = (address = ''): Promise<number> => throughput(pod, outside.place, { address });
+  const expectLimit = (actual: number, limit: number): void => {
+    const { least, most } = within(limit);
+    expect(actual).toBeGreaterThan(least);
+    expect(actual).toBeLessThan(most);
+  };
+
+  test.for([
+    { what: 'routed, with bursts', network: { type: 'ptp' }, bursts: true },
+    { what: 'bridged, with the default bursts', network: { type: 'bridge', isGateway: true }, bursts: false },
+  ])('each direction has its rate: $what', async ({ network, bursts }) => {
+    const given = bursts ? { ingressBurst: 400_000, egressBurst: 800_000 } : {};
+    const [v4, v6] = await attach({ ingressRate: rate, egressRate: other, ...given }, network);
+    expectLimit(await toPod(v4), rate);
+    expectLimit(await fromPod(outside.addresses[0]), other);
+    expectLimit(await toPod(v6), rate);
+    expectLimit(await fromPod(outside.addresses[1]), other);
+  });
+
+  test('a limit of one direction leaves the other alone', async () => {
+    const [v4] = await attach({ ingressRate: rate });
+    expectLimit(await toPod(v4), rate);
+    expect(await fromPod(outside.addresses[0])).toBeGreaterThan(3 * rate);
+  });
+
+  test('the burst that runtimes give for "no limit" does not let all pass', async () => {
+    const runtimeConfig = { bandwidth: { ingressRate: rate, ingressBurst: 2 ** 32 - 1 } };
+    const [v4] = await attach({ runtimeConfig });
+    expectLimit(await toPod(v4), rate);
+  });
+
+  test('a burst less than a packet still lets packets pass', async () => {
+    const [v4] = await attach({ ingressRate: rate, ingressBurst: 800 });
+    expect(await toPod(v4)).toBeGreaterThan(0.3 * rate);
+  });
+
+  const limits = { ingressRate: rate, egressRate: rate };
+
+  test('unshaped subnets reach more, in both directions', async () => {
+    const [v4, v6] = await attach({ ...limits, unshapedSubnets: ['198.51.100.0/24'] });
+    expect(await toPod(v4)).toBeGreaterThan(3 * rate);
+    expect(await fromPod(outside.addresses[0])).toBeGreaterThan(3 * rate);
+    expectLimit(await toPod(v6), rate);
+    expectLimit(await fromPod(outside.addresses[1]), rate);
+  });
+
+  test('only shaped subnets are limited', async () => {
+    const [v4, v6] = await attach({ ...limits, shapedSubnets: ['2001:db8:51::/48', '192.0.2.0/24'] });
+    expectLimit(await toPod(v6), rate);
+    expectLimit(await fromPod(outside.addresses[1]), rate);
+    expect(await toPod(v4)).toBeGreaterThan(3 * rate);
+    expect(await fromPod(outside.addresses[0])).toBeGreaterThan(3 * rate);
+  });
+});
