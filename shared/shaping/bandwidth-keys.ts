@@ -7,6 +7,8 @@ import { parseCidr } from '../kernel/address-math.ts';
 export interface RateLimit {
   rate: number;
   burst?: number;
+  /** A burst that the runtime gave for want of one, and that counts as not given. */
+  placeholder?: number;
 }
 
 /** The subnets that are shaped while nothing else is, or that are not while everything else is. */
@@ -86,7 +88,8 @@ const parseLimit = (
   }
   if (rate === 0) return undefined;
   if (rate < LEAST_RATE) throw fields.invalid(rateKey, `must be at least ${LEAST_RATE} bits per second`);
-  return burst === 0 || (isRuntimes && NO_BURST.has(burst)) ? { rate } : { rate, burst };
+  if (burst === 0) return { rate };
+  return isRuntimes && NO_BURST.has(burst) ? { rate, placeholder: burst } : { rate, burst };
 };
 
 const parseSelection = (fields: Fields): SubnetSelection | undefined => {

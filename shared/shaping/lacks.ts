@@ -82,14 +82,17 @@ export const newShaping = (plan: ShapingPlan, state: ShapingState): { ip: IpBatc
   );
 };
 
-/** Lines that take our filters away; false when the interface is left without a place for filters. */
+/**
+ * Lines that take our filters away, and `ingress` with them unless others use it; false when the interface
+ * is left without a place for filters.
+ */
 export const removeIngress = (
   tc: TcBatch,
   device: string,
   { ingress, ingressFilters: filters }: Pick<ShapingState, 'ingress' | 'ingressFilters'>,
 ): boolean => {
   if (ingress === undefined) return false;
-  if (ingress.kind === 'ingress' && filters.length > 0 && !filters.some(isForeign)) {
+  if (ingress.kind === 'ingress' && !filters.some(isForeign)) {
     deleteIngressQdisc(tc, device);
     return false;
   }
@@ -182,13 +185,14 @@ const filterProblem = (
   present: readonly FilterState[],
   target: number | undefined,
 ): string | undefined => {
-  let next = 0;
-  for (const filter of present) {
-    const plan = wanted[next];
-    if (plan !== undefined && isFilter(plan, filter, target)) next += 1;
+  let from = 0;
+  let missing = 0;
+  for (const plan of wanted) {
+    const at = present.findIndex((filter, index) => index >= from && isFilter(plan, filter, target));
+    if (at < 0) missing += 1;
+    else from = at + 1;
   }
-  if (next === wanted.length) return undefined;
-  return `${wanted.length - next} of ${wanted.length} filters are missing`;
+  return missing === 0 ? undefined : `${missing} of ${wanted.length} filters are missing`;
 };
 
 const isFilter = (plan: FilterPlan, filter: FilterState, target: number | undefined): boolean =>

@@ -23,11 +23,12 @@ export interface TokenBucket {
  *
  * Limit: the reference's, what the rate lets through in 25 ms, and the burst.
  */
-export const tokenBucketOf = ({ rate: bits, burst }: RateLimit, mtu: number): TokenBucket => {
+export const tokenBucketOf = ({ rate: bits, burst, placeholder }: RateLimit, mtu: number): TokenBucket => {
   const rate = Math.floor(bits / 8);
   const frame = mtu + ETHERNET_HEADER;
-  const asked = burst === undefined ? undefined : Math.min(Math.floor(burst / 8), MAX_U32);
-  const wanted = asked ?? Math.max(Math.floor(rate / DEFAULT_BURSTS_PER_S), DEFAULT_BURST_FRAMES * frame);
+  const given = bytesOf(burst);
+  const asked = given ?? bytesOf(placeholder);
+  const wanted = given ?? Math.max(Math.floor(rate / DEFAULT_BURSTS_PER_S), DEFAULT_BURST_FRAMES * frame);
   const longest = Math.floor(rate * LONGEST_BURST_S);
   const bytes = Math.max(Math.min(wanted, longest, MAX_U32), frame);
   return {
@@ -54,6 +55,9 @@ export const isBucket = (
 /** How long it takes to send the burst, in ticks, of which the kernel shows the lower 32 bits. */
 export const ticksOf = (rate: number, burst: number): number =>
   Math.floor((burst / rate) * TICKS_PER_S) % TICKS_WRAP;
+
+const bytesOf = (bits: number | undefined): number | undefined =>
+  bits === undefined ? undefined : Math.min(Math.floor(bits / 8), MAX_U32);
 
 const ETHERNET_HEADER = 14;
 const MAX_U32 = 2 ** 32 - 1;

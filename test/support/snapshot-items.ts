@@ -1,4 +1,4 @@
-/** What the tools printed, in pieces: `links`, `routes`, `rules`, `nft` or an iptables variant. */
+/** What the tools printed, in pieces: `links`, `routes`, `rules`, `qdiscs`, `nft` or an iptables variant. */
 export type Look = { netns: string; part: string; text: string }[];
 
 /** Turns it into comparable lines. */
@@ -35,6 +35,9 @@ const itemsOf = (part: string, text: string): string[] => {
       .split('\n')
       .filter(Boolean)
       .map((rule) => `rule ${rule.replaceAll(/\s+/g, ' ')}`);
+  // What has the handle 0: is the kernel's own.
+  if (part === 'qdiscs')
+    return text.split('\n').filter((line) => line !== '' && !/^qdisc \S+ 0: /.test(line));
   if (part === 'nft') return (JSON.parse(text) as { nftables: NftObject[] }).nftables.flatMap(nftItems);
   return tablesItems(part, text);
 };

@@ -4,7 +4,7 @@ import type { TestHost } from './test-host.ts';
 
 /**
  * All that a plugin could have made on a host and in its pods, one line of text for each thing:
- * `link cni0 …`, `addr …`, `route …`, `nft rule …`, `iptables-nft nat -A …`, `file /var/lib/cni/…`;
+ * `link cni0 …`, `addr …`, `route …`, `qdisc …`, `nft rule …`, `iptables-nft nat -A …`, `file /var/lib/cni/…`;
  * what is inside a pod begins with `netns <pod>: `. Interface numbers, counters, lifetimes and the
  * link-local addresses made by the kernel are left out, so that equal states are equal lines.
  */
@@ -124,6 +124,7 @@ look() {
 }
 look ''
 for pod in $(ls /run/netns); do look "$pod" nsenter --net="/run/netns/$pod"; done
+if command -v tc >/dev/null; then printf '\\036 qdiscs\\n'; tc -d qdisc show; fi
 if command -v nft >/dev/null; then printf '\\036 nft\\n'; nft -j list ruleset; fi
 for variant in iptables-nft ip6tables-nft iptables-legacy ip6tables-legacy; do
   command -v "$variant-save" >/dev/null || continue
