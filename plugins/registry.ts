@@ -4,6 +4,7 @@ import type { Plugin } from '../shared/cni/plugin.ts';
 import { plugin as bandwidth } from './bandwidth/bandwidth.ts';
 import { plugin as bridge } from './bridge/bridge.ts';
 import { plugin as loopback } from './loopback/loopback.ts';
+import { plugin as sbr } from './sbr/sbr.ts';
 import { plugin as veth } from './veth/veth.ts';
 
 /**
@@ -17,6 +18,7 @@ const plugins = new Map<string, Plugin>([
   ['ptp', veth],
   ['loopback', loopback],
   ['bandwidth', bandwidth],
+  ['sbr', sbr],
   ['host-local', hostLocal],
   ['static', staticIpam],
 ]);

@@ -65,12 +65,16 @@ export interface WaitingTool<B extends Batch> {
   dismiss(): void;
 }
 
-/** Starts a tool; `failure` makes the error for a batch that failed. Throws CniError 100 when it is missing. */
+/**
+ * Starts a tool, with `options` before the lines; `failure` makes the error for a batch that failed. Throws
+ * CniError 100 when it is missing.
+ */
 export const startBatchTool = <B extends Batch>(
   tool: BatchTool,
   failure: (batch: B, result: CommandResult, context: string) => CniError,
+  options: string[] = [],
 ): WaitingTool<B> => {
-  const child = startTool(tool, ['-batch', '-']);
+  const child = startTool(tool, [...options, '-batch', '-']);
   let isWaiting = true;
   return {
     run: (batch, context) => {

@@ -34,7 +34,7 @@ describe('the same result and the same kernel objects as the reference', () => {
     { what: 'both directions', keys: {} },
     { what: 'to the container', keys: { egressRate: 0, egressBurst: 0 } },
     { what: 'from the container', keys: { ingressRate: 0, ingressBurst: 0 } },
-    { what: 'fast', keys: { ingressRate: 1e9, ingressBurst: 1e7, egressRate: 1e10, egressBurst: 1e9 } },
+    { what: 'fast', keys: { ingressRate: 1e9, ingressBurst: 1e7, egressRate: 4e9, egressBurst: 4e7 } },
     {
       what: "the runtime's rates",
       keys: Object.fromEntries(
@@ -88,17 +88,15 @@ describe('the same result and the same kernel objects as the reference', () => {
   const withoutMac = (key: string, value: unknown): unknown =>
     key === 'mac' ? 'xx' : key === 'dns' && Object.keys(value as object).length === 0 ? undefined : value;
 
+  const counters = [
+    ...['bytes', 'packets', 'backlog', 'qlen', 'overlimits', 'index'],
+    ...['installed', 'first_used', 'last_used'],
+  ];
   const withoutCounters = (key: string, value: unknown): unknown => {
-    if (
-      ['bytes', 'packets', 'backlog', 'qlen', 'index', 'installed', 'last_used', 'overlimits'].includes(key)
-    ) {
-      return 0;
-    }
+    if (counters.includes(key)) return undefined;
     // The reference gives its filter the redirection twice; the kernel never comes to the second.
-    if (key === 'actions') return (value as unknown[]).slice(0, 1).map(withoutUse);
-    return value;
+    return key === 'actions' ? (value as unknown[]).slice(0, 1) : value;
   };
-  const withoutUse = (action: unknown): unknown => ({ ...(action as object), installed: 0, last_used: 0 });
 });
 
 describe('switching', () => {
