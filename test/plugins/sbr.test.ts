@@ -127,7 +127,7 @@ describe('ADD', () => {
     await chain.chained.check();
     await delChained(chain);
     await third.chained.check();
-    expect(await rules()).toEqual(['from 198.51.100.1 lookup 100', 'from 10.53.0.2 lookup 104']);
+    expect((await rules()).toSorted()).toEqual(['from 10.53.0.2 lookup 104', 'from 198.51.100.1 lookup 100']);
   });
 
   test('source hints keep the subnets in the main table', async () => {
