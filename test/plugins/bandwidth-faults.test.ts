@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { breakTool, brokenEnv, mendTools } from '../faults/broken-tools.ts';
-import { toolsHaveEnded } from '../faults/tools-have-ended.ts';
 import { podwireBin } from '../support/binaries.ts';
 import { startPlugin } from '../support/call-plugin.ts';
 import { requireKernel, requireTool } from '../support/needs.ts';
@@ -146,7 +145,6 @@ describe('killed at every step', () => {
       if (command === 'DEL') await addChained(chain);
       const inject = `inject=${syscall}:signal=SIGKILL:when=${n}`;
       const outcome = await traced(command, ['-o', '/dev/null', '-e', `trace=${syscall}`, '-e', inject]);
-      await toolsHaveEnded(host);
       if (outcome.signal === 'SIGKILL') killed += 1;
       const way = index % 3;
       if (way === 0) await chain.chained.del();
