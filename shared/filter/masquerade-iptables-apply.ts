@@ -3,7 +3,7 @@ import {
   type IpFamily,
   type IptablesTable,
   type IptablesVariant,
-  natTransactionFailure,
+  iptablesFailure,
   readIptablesTable,
   startNatTransaction,
 } from '../kernel/iptables.ts';
@@ -168,6 +168,6 @@ const retrying = async (
     if (commands === undefined) return;
     const result = await startNatTransaction(socket, family, variant, commands).settled(isDone, DELETION_MS);
     if (result === undefined || result.exitCode === 0) return;
-    if (attempt === ATTEMPTS) throw natTransactionFailure(family, variant, result, 'ipMasq');
+    if (attempt === ATTEMPTS) throw iptablesFailure(family, variant, result, 'ipMasq');
   }
 };

@@ -49,6 +49,7 @@ const chainLack = (socket: NftSocket, table: NftTable, chain: NftChain): NftLack
   const state = readNftChain(socket, family, name, chain.name);
   const rebuild = ruleCommands(table, chain);
   if (state === undefined) return [{ what: `${label} is missing`, commands: rebuild }];
+  if (chain.administered) return [];
   const { hook } = chain;
   if (hook !== undefined && (state.hook !== HOOK_NUMBERS[hook.name] || state.priority !== hook.priority)) {
     return [{ what: `${label} is not attached to the ${hook.name} hook`, commands: rebuild }];

@@ -34,6 +34,8 @@ export interface NftChain {
   hook?: NftHook;
   /** Rules as nft writes them, without a comment: theirs is a checksum, by which CHECK knows them. */
   rules: string[];
+  /** The administrator's: made where it is missing, and then never touched, whatever it holds. */
+  administered?: true;
 }
 
 export interface NftHook {
@@ -51,6 +53,8 @@ export interface NftElement {
   /** For a verdict map: the chain to jump to. */
   jump?: string;
   comment: string;
+  /** Wanted alike by several owners, and nobody's: it stays when one of them goes. */
+  shared?: true;
 }
 
 /** A key: as nft writes it, and as the kernel keeps it, each part padded to 4 bytes. */
@@ -78,10 +82,14 @@ export const ruleCommands = ({ family, name: table }: NftTable, { name, rules }:
   ...rules.map((rule) => `add rule ${family} ${table} ${name} ${rule} comment "${ruleComment(rule)}"`),
 ];
 
-/** The command that adds an element; it fails with EEXIST when the key is taken, whoever has it. */
-export const createCommand = ({ family, table, set, key, jump, comment }: NftElement): string => {
+/**
+ * The command that adds an element; it fails with EEXIST when the key is taken, whoever has it. One that is
+ * shared may be there, with the same value.
+ */
+export const createCommand = (element: NftElement): string => {
+  const { family, table, set, key, jump, comment, shared } = element;
   const suffix = jump === undefined ? '' : ` : jump ${jump}`;
-  return `create element ${family} ${table} ${set} { ${key.text} comment "${comment}"${suffix} }`;
+  return `${shared ? 'add' : 'create'} element ${family} ${table} ${set} { ${key.text} comment "${comment}"${suffix} }`;
 };
 
 /** The command that deletes an element; it fails with ENOENT when it is not there. */

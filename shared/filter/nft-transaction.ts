@@ -36,14 +36,14 @@ export const applyNftPlans = async (
 
 /**
  * Deletes the elements that are still the owner's, in one transaction, and leaves those that another
- * owner has taken over. Resolves when the deletion is visible. Without such elements no child is started.
+ * owner has taken over, and those that are shared. Resolves when the deletion is visible. Without such elements no child is started.
  * The child runs when this returns. Rejects with CniError 100.
  */
 export const removeNftElements = async (
   socket: NftSocket,
   elements: readonly NftElement[],
 ): Promise<void> => {
-  const stillOwners = (element: NftElement): boolean => isOwners(socket, element);
+  const stillOwners = (element: NftElement): boolean => !element.shared && isOwners(socket, element);
   for (let attempt = 1; ; attempt++) {
     const present = elements.filter(stillOwners);
     if (present.length === 0) return;

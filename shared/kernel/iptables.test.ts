@@ -28,11 +28,17 @@ describe('parseSave', () => {
       rules: [
         '-A POSTROUTING -s 10.1.0.2/32 -m comment --comment "name: \\"a\\" id: \\"b\\"" -j CNI-7166596e80d917931ad582d5',
       ],
+      dropping: [],
     });
   });
 
+  test('tells which policies drop', () => {
+    const text = '*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [1:40]\n:CNI-FORWARD - [0:0]\nCOMMIT\n';
+    expect(parseSave(text).dropping).toEqual(['FORWARD']);
+  });
+
   test('an empty answer is an empty table', () => {
-    expect(parseSave('')).toEqual({ chains: [], rules: [] });
+    expect(parseSave('')).toEqual({ chains: [], rules: [], dropping: [] });
   });
 });
 

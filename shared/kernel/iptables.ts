@@ -18,6 +18,8 @@ export interface IptablesTable {
   chains: string[];
   /** The `-A` lines, as printed, in order. */
   rules: string[];
+  /** The built-in chains whose policy is DROP. */
+  dropping: string[];
 }
 
 /** `iptables-restore`, `ip6tables-nft-save` and so on. */
@@ -41,14 +43,23 @@ export const startNatTransaction = (
   family: IpFamily,
   variant: IptablesVariant,
   commands: readonly string[],
+): RunningCommand => startIptablesTransaction(socket, family, variant, 'nat', commands);
+
+/** As `startNatTransaction`, on any table. */
+export const startIptablesTransaction = (
+  socket: NftSocket,
+  family: IpFamily,
+  variant: IptablesVariant,
+  table: string,
+  commands: readonly string[],
 ): RunningCommand =>
   startCommand(iptablesTool(family, variant, 'restore'), RESTORE_ARGS, {
-    stdin: `*nat\n${commands.join('\n')}\nCOMMIT\n`,
+    stdin: `*${table}\n${commands.join('\n')}\nCOMMIT\n`,
     inherit: socket.fd,
   });
 
 /** The error for a transaction that ended with a non-zero exit code. */
-export const natTransactionFailure = (
+export const iptablesFailure = (
   family: IpFamily,
   variant: IptablesVariant,
   result: CommandResult,
@@ -87,6 +98,7 @@ export const parseSave = (text: string): IptablesTable => {
   return {
     chains: lines.filter((line) => line.startsWith(':')).map((line) => line.slice(1, line.indexOf(' '))),
     rules: lines.filter((line) => line.startsWith('-A ')),
+    dropping: lines.flatMap((line) => /^:(\S+) DROP /.exec(line)?.[1] ?? []),
   };
 };
 

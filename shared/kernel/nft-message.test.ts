@@ -28,6 +28,7 @@ test('parseChain reads name, handle and hook', () => {
     handle: 3n,
     hook: 4,
     priority: 100,
+    policy: 'accept',
   });
 });
 

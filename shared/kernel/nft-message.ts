@@ -28,6 +28,8 @@ export interface NftChainState {
   /** Netfilter's number of the hook, absent for a chain that is only jumped to. */
   hook?: number;
   priority?: number;
+  /** What a base chain does with what none of its rules decided; absent for other chains. */
+  policy?: 'accept' | 'drop';
 }
 
 export interface NftRuleState {
@@ -87,6 +89,7 @@ export const parseChain = (payload: Uint8Array): NftChainState & { table: string
       : {
           hook: readInteger(hook.get(NFTA_HOOK_HOOKNUM)),
           priority: readInteger(hook.get(NFTA_HOOK_PRIORITY)),
+          policy: readInteger(attributes.get(NFTA_CHAIN_POLICY), NF_ACCEPT) === NF_DROP ? 'drop' : 'accept',
         }),
   };
 };
@@ -122,6 +125,9 @@ const NFTA_CHAIN_TABLE = 1;
 const NFTA_CHAIN_HANDLE = 2;
 const NFTA_CHAIN_NAME = 3;
 const NFTA_CHAIN_HOOK = 4;
+const NFTA_CHAIN_POLICY = 5;
+const NF_DROP = 0;
+const NF_ACCEPT = 1;
 const NFTA_HOOK_HOOKNUM = 1;
 const NFTA_HOOK_PRIORITY = 2;
 const NFTA_RULE_TABLE = 1;
@@ -182,8 +188,8 @@ const items = (list: Uint8Array | undefined): Uint8Array[] => {
 };
 
 /** nf_tables' integers are in network byte order. */
-const readInteger = (value: Uint8Array | undefined): number =>
-  value === undefined ? 0 : viewOf(value).getInt32(0);
+const readInteger = (value: Uint8Array | undefined, absent = 0): number =>
+  value === undefined ? absent : viewOf(value).getInt32(0);
 
 const readHandle = (value: Uint8Array | undefined): bigint =>
   value === undefined ? 0n : viewOf(value).getBigUint64(0);

@@ -48,7 +48,15 @@ export const readNftRules = (
   family: NftFamily,
   table: string,
   chain: string,
-): NftRuleState[] => (socket.ask(encodeListRules(family, table, chain)) ?? []).map(parseRule);
+): NftRuleState[] => readNftRuleMessages(socket, family, table, chain).map(parseRule);
+
+/** The rules of a chain as the kernel sends them, to be searched for names and addresses. */
+export const readNftRuleMessages = (
+  socket: NftSocket,
+  family: NftFamily,
+  table: string,
+  chain: string,
+): Uint8Array[] => socket.ask(encodeListRules(family, table, chain)) ?? [];
 
 /** The element with exactly this key. */
 export const readNftElement = (
