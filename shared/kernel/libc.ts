@@ -45,6 +45,7 @@ const open = () =>
     __errno_location: { args: [], returns: 'ptr' },
     access: { args: ['ptr', 'i32'], returns: 'i32' },
     close: { args: ['i32'], returns: 'i32' },
+    connect: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
     // Variadic in C, too: the third is an address, or a number where the command wants one.
     fcntl: { args: ['i32', 'i32', 'ptr'], returns: 'i32' },
     flock: { args: ['i32', 'i32'], returns: 'i32' },
