@@ -25,6 +25,11 @@ export interface LinkState {
   lowerUp: boolean;
   /** How many times promiscuous mode was asked for; 0 is off. */
   promiscuity: number;
+  /** IFF_PROMISC and IFF_ALLMULTI, as they were set for the interface itself. */
+  promiscuous: boolean;
+  allMulticast: boolean;
+  /** Packets. */
+  txQueueLength: number;
   /** RFC 2863: `unknown`, `down`, `lowerlayerdown`, `dormant`, `up`, … */
   operstate: string;
   /** Index of the bridge (or bond, or vrf) it is a port of. */
@@ -63,6 +68,9 @@ export const parseLink = (payload: Uint8Array): LinkState => {
     up: (flags & IFF_UP) !== 0,
     lowerUp: (flags & IFF_LOWER_UP) !== 0,
     promiscuity: readU32(attributes.get(IFLA_PROMISCUITY)) ?? 0,
+    promiscuous: (flags & IFF_PROMISC) !== 0,
+    allMulticast: (flags & IFF_ALLMULTI) !== 0,
+    txQueueLength: readU32(attributes.get(IFLA_TXQLEN)) ?? 0,
     operstate: OPERSTATES[readU8(attributes.get(IFLA_OPERSTATE)) ?? 0] ?? 'unknown',
   };
   const kind = readText(info.get(IFLA_INFO_KIND));
@@ -93,12 +101,15 @@ const parseBridge = (info: Attributes): NonNullable<LinkState['bridge']> => ({
 
 const IFINFOMSG_BYTES = 16;
 const IFF_UP = 0x1;
+const IFF_PROMISC = 0x100;
+const IFF_ALLMULTI = 0x200;
 const IFF_LOWER_UP = 0x10000;
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
 const IFLA_LINK = 5;
 const IFLA_MASTER = 10;
+const IFLA_TXQLEN = 13;
 const IFLA_OPERSTATE = 16;
 const IFLA_LINKINFO = 18;
 const IFLA_IFALIAS = 20;
