@@ -3,8 +3,10 @@ import { plugin as staticIpam } from '../ipam/static/static.ts';
 import type { Plugin } from '../shared/cni/plugin.ts';
 import { plugin as bandwidth } from './bandwidth/bandwidth.ts';
 import { plugin as bridge } from './bridge/bridge.ts';
+import { plugin as firewall } from './firewall/firewall.ts';
 import { plugin as loopback } from './loopback/loopback.ts';
 import { plugin as sbr } from './sbr/sbr.ts';
+import { plugin as tuning } from './tuning/tuning.ts';
 import { plugin as veth } from './veth/veth.ts';
 
 /**
@@ -19,6 +21,8 @@ const plugins = new Map<string, Plugin>([
   ['loopback', loopback],
   ['bandwidth', bandwidth],
   ['sbr', sbr],
+  ['firewall', firewall],
+  ['tuning', tuning],
   ['host-local', hostLocal],
   ['static', staticIpam],
 ]);

@@ -1,0 +1,143 @@
+import { isObject } from '../../shared/cni/fields.ts';
+import type { Attachment } from '../../shared/cni/plugin.ts';
+import type { Owner } from '../../shared/filter/owner.ts';
+import {
+  dirname,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+} from '../../shared/kernel/files.ts';
+import type { LinkState } from '../../shared/kernel/link.ts';
+import { failedWith, ioFailure } from '../../shared/store/io-failure.ts';
+import type { Attributes } from './config.ts';
+
+/**
+ * What an interface had before it was tuned: the reference's file (plugins `meta/tuning/tuning.go`,
+ * configToRestore), which either restores for the other, and two keys more, which the reference overlooks.
+ */
+export interface Originals extends Attributes {
+  /** By the name below /proc/sys. */
+  sysctl?: Record<string, string>;
+  /** Whose it is: the file's name says neither the network nor where the name's parts end. */
+  podwire?: Owner & { netns: number };
+}
+
+/** The present values of the attributes that are to be changed, in the reference's order. */
+export const originalsOf = (link: LinkState, wanted: Attributes): Attributes => ({
+  ...(wanted.mac === undefined ? {} : { mac: link.mac }),
+  ...(wanted.promisc === undefined ? {} : { promisc: link.promiscuous }),
+  ...(wanted.mtu === undefined ? {} : { mtu: link.mtu }),
+  ...(wanted.allmulti === undefined ? {} : { allmulti: link.allMulticast }),
+  ...(wanted.txQLen === undefined ? {} : { txQLen: link.txQueueLength }),
+});
+
+/**
+ * What to keep when there is a file already, of an ADD that was killed or of another `tuning` in the chain:
+ * its values are older. One of another netns, which is gone, counts for nothing.
+ */
+export const mergeOriginals = (before: Originals | undefined, now: Originals): Originals => {
+  if (before === undefined) return now;
+  if (before.podwire !== undefined && before.podwire.netns !== now.podwire?.netns) return now;
+  return { ...now, ...before, sysctl: { ...now.sysctl, ...before.sysctl }, ...podwireOf(now) };
+};
+
+/** The originals of an attachment; undefined when there are none, or they cannot be understood. */
+export const readOriginals = (dataDir: string, owner: Owner): Originals | undefined => {
+  const originals = readFile(fileOf(dataDir, owner));
+  const whose = originals?.podwire;
+  const isOther =
+    whose !== undefined && (whose.containerId !== owner.containerId || whose.ifname !== owner.ifname);
+  return isOther ? undefined : originals;
+};
+
+/** Writes them, whole or not at all. Throws CniError 5. */
+export const saveOriginals = (dataDir: string, owner: Owner, originals: Originals): void => {
+  const file = fileOf(dataDir, owner);
+  const temporary = unfinished(file);
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    // Indented as the reference's.
+    writeFileSync(temporary, JSON.stringify(originals, null, 1), { mode: 0o600 });
+    renameSync(temporary, file);
+  } catch (error) {
+    removeFile(temporary);
+    throw ioFailure(`keep the interface's original settings in ${file}`, error);
+  }
+};
+
+/** Forgets them; fine when there are none, or the file is another attachment's. Throws CniError 5. */
+export const removeOriginals = (dataDir: string, owner: Owner): void => {
+  const file = fileOf(dataDir, owner);
+  removeFile(unfinished(file));
+  if (readFile(file) === undefined || readOriginals(dataDir, owner) !== undefined) removeFile(file);
+};
+
+/** For GC: forgets those of the network's attachments that are not in `keep`; only ours name a network. */
+export const removeOtherOriginals = (dataDir: string, network: string, keep: readonly Attachment[]): void => {
+  const kept = new Set(keep.map(({ containerID, ifname }) => `${containerID}/${ifname}`));
+  for (const name of namesIn(dataDir)) {
+    const whose = readFile(`${dataDir}/${name}`)?.podwire;
+    if (whose?.network !== network || kept.has(`${whose.containerId}/${whose.ifname}`)) continue;
+    removeFile(`${dataDir}/${name}`);
+  }
+};
+
+/** The kernel's NAME_MAX, less the dot of an unfinished file. */
+const LONGEST_NAME = 254;
+
+/** The reference's name for it; one that no directory takes, with which the reference fails, is hashed. */
+const fileOf = (dataDir: string, { containerId, ifname }: Owner): string => {
+  const name = `${containerId}_${ifname}.json`;
+  if (new TextEncoder().encode(name).length <= LONGEST_NAME) return `${dataDir}/${name}`;
+  const hash = new Bun.CryptoHasher('sha256').update(`${containerId}\0${ifname}`).digest('hex');
+  return `${dataDir}/sha256-${hash}.json`;
+};
+
+const unfinished = (file: string): string => `${dirname(file)}/.${file.slice(dirname(file).length + 1)}`;
+
+const podwireOf = ({ podwire }: Originals): Pick<Originals, 'podwire'> =>
+  podwire === undefined ? {} : { podwire };
+
+const readFile = (file: string): Originals | undefined => {
+  try {
+    const json: unknown = JSON.parse(readFileSync(file));
+    return isObject(json) && isOriginals(json) ? json : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
+const isOriginals = (json: { [key: string]: unknown }): boolean =>
+  Object.entries(TYPES).every(([key, type]) => json[key] === undefined || typeof json[key] === type) &&
+  (json.sysctl === undefined ||
+    Object.values(json.sysctl as object).every((value) => typeof value === 'string'));
+
+const TYPES = {
+  mac: 'string',
+  mtu: 'number',
+  promisc: 'boolean',
+  allmulti: 'boolean',
+  txQLen: 'number',
+  sysctl: 'object',
+  podwire: 'object',
+};
+
+const namesIn = (directory: string): string[] => {
+  try {
+    return readdirSync(directory).filter((name) => name.endsWith('.json'));
+  } catch {
+    return [];
+  }
+};
+
+const removeFile = (file: string): void => {
+  try {
+    unlinkSync(file);
+  } catch (error) {
+    if (!failedWith(error, 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG'))
+      throw ioFailure(`remove the original settings ${file}`, error);
+  }
+};
