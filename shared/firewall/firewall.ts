@@ -8,13 +8,12 @@ import { applyNftPlans } from '../filter/nft-transaction.ts';
 import { formatAddress, parseAddress } from '../kernel/address-math.ts';
 import { hasIptables, type IpFamily } from '../kernel/iptables.ts';
 import { readLink } from '../kernel/link.ts';
-import { readNftChain } from '../kernel/nft-read.ts';
 import type { NftSocket } from '../kernel/nft-socket.ts';
 import { addToZone, findZoneLacks, firewalldIsRunning } from './firewalld.ts';
 import { applyIptablesParts, findIptablesPartLacks, type IptablesPart } from './iptables-apply.ts';
 import { DEFAULT_ADMIN_CHAIN, firewallRules } from './iptables-rules.ts';
 import { type FilterTable, tableOf, tablesInUse, tablesThatDrop } from './iptables-state.ts';
-import { FIREWALL_TABLE, firewallNftPlan } from './nft.ts';
+import { firewallNftPlan } from './nft.ts';
 import type { FirewallBackend, FirewallOptions, FirewallPod } from './options.ts';
 
 /** What a pod's firewall consists of, in each of the packet filters. */
@@ -40,7 +39,7 @@ export const planFirewall = (
   given: FirewallPod,
   options: FirewallOptions,
 ): FirewallPlan => {
-  const pod = { ...given, addresses: given.addresses.map(canonical) };
+  const pod = { ...given, addresses: [...new Set(given.addresses.map(canonical))] };
   requireDevice(pod, options);
   const backend = options.backend ?? chooseBackend(socket, pod, options);
   // A policy needs a packet filter also where firewalld has the rest.
@@ -74,8 +73,12 @@ export const applyFirewallApart = async (
 
 /** Carries out all of a plan. Rejects with CniError 100, 103, 104 or 7; undo with `removeFirewall`. */
 export const applyFirewall = async (socket: NftSocket, plan: FirewallPlan): Promise<void> => {
-  const { family, table, chain } = FIREWALL_TABLE;
-  const fresh = plan.nft.length > 0 && readNftChain(socket, family, table, chain) === undefined;
+  // A policy must hold also where the frame was damaged, which adding elements does not show.
+  const fresh =
+    findNftLacks(
+      socket,
+      plan.nft.map((part) => ({ ...part, elements: [] })),
+    ).length > 0;
   await allDone([applyNftPlans(socket, plan.nft, { fresh }), applyFirewallApart(socket, plan)]);
 };
 

@@ -152,11 +152,11 @@ const wordsOf = (rule: string): Uint8Array[] => {
   return words.flatMap((word) => (word === undefined ? [] : [new TextEncoder().encode(`${word}\0`)]));
 };
 
-/** A verdict that drops (linux/netfilter/nf_tables.h: NFTA_VERDICT_CODE, NF_DROP), or iptables' REJECT. */
+/** A verdict that drops (linux/netfilter/nf_tables.h: NFTA_DATA_VERDICT with NFTA_VERDICT_CODE 0), or iptables' REJECT. */
 const mayDrop = (message: Uint8Array): boolean => DROPS.some((mark) => mentions(message, mark));
 
 const DROPS = [
-  Uint8Array.of(8, 0, 1, 0, 0, 0, 0, 0),
+  Uint8Array.of(12, 0, 2, 0x80, 8, 0, 1, 0, 0, 0, 0, 0),
   new TextEncoder().encode('REJECT\0'),
   new TextEncoder().encode('reject\0'),
 ];

@@ -6,22 +6,21 @@ import type { FirewallPod, IngressPolicy } from './options.ts';
 
 const FAMILY = 'inet';
 
-/** The table, and the chain in it that tells whether it is there. */
-export const FIREWALL_TABLE = { family: FAMILY, table: 'podwire_firewall', chain: 'forward' } as const;
+const TABLE = 'podwire_firewall';
 
 /** Comment of the elements of a bridge, which all its pods share. No owner's comment is one word. */
 export const SHARED_COMMENT = 'bridge';
 
 /** What an element's comment and key tell: the addresses of pods. */
 const ADDRESS_SETS: readonly OwnedSet[] = [
-  { family: FAMILY, table: FIREWALL_TABLE.table, set: 'pods4', keyType: 'ipv4_addr' },
-  { family: FAMILY, table: FIREWALL_TABLE.table, set: 'pods6', keyType: 'ipv6_addr' },
+  { family: FAMILY, table: TABLE, set: 'pods4', keyType: 'ipv4_addr' },
+  { family: FAMILY, table: TABLE, set: 'pods6', keyType: 'ipv6_addr' },
 ];
 
 /** The devices that an ingress policy holds for, and the policy of each. */
 export const DEVICE_SETS: readonly OwnedSet[] = [
-  { family: FAMILY, table: FIREWALL_TABLE.table, set: 'devices', keyType: 'ifname' },
-  { family: FAMILY, table: FIREWALL_TABLE.table, set: 'within', keyType: 'ifname . ifname' },
+  { family: FAMILY, table: TABLE, set: 'guarded', keyType: 'ifname' },
+  { family: FAMILY, table: TABLE, set: 'within', keyType: 'ifname . ifname' },
 ];
 
 /** Where elements of pods are. */
@@ -51,7 +50,7 @@ export const firewallNftPlan = (pod: FirewallPod, parts: FirewallNftParts): NftP
 const addressElements = ({ owner, addresses }: FirewallPod): NftElement[] =>
   addresses.map((address) => ({
     family: FAMILY,
-    table: FIREWALL_TABLE.table,
+    table: TABLE,
     set: address.includes(':') ? 'pods6' : 'pods4',
     key: addressValue(address),
     comment: ownerComment(owner),
@@ -65,24 +64,24 @@ const policyElements = (
   const key = ifnameValue(device);
   const common = {
     family: FAMILY,
-    table: FIREWALL_TABLE.table,
+    table: TABLE,
     ...(deviceIsBridge
       ? { comment: SHARED_COMMENT, shared: true as const }
       : { comment: ownerComment(owner) }),
   } as const;
   return [
-    { ...common, set: 'devices', key },
+    { ...common, set: 'guarded', key },
     { ...common, set: 'within', key: concatenation(key, key), jump: policy },
   ];
 };
 
 const firewallTable: NftTable = {
   family: FAMILY,
-  name: FIREWALL_TABLE.table,
+  name: TABLE,
   sets: [
     { name: 'pods4', kind: 'set', type: 'ipv4_addr' },
     { name: 'pods6', kind: 'set', type: 'ipv6_addr' },
-    { name: 'devices', kind: 'set', type: 'ifname' },
+    { name: 'guarded', kind: 'set', type: 'ifname' },
     { name: 'within', kind: 'map', type: 'ifname . ifname : verdict' },
   ],
   chains: [
@@ -90,12 +89,12 @@ const firewallTable: NftTable = {
     { name: 'same-bridge', rules: ['accept'] },
     { name: 'isolated', rules: ['drop'] },
     {
-      name: FIREWALL_TABLE.chain,
+      name: 'forward',
       hook: { type: 'filter', name: 'forward', priority: 0 },
       rules: [
         'jump admin',
         'iifname . oifname vmap @within',
-        'iifname @devices oifname @devices drop',
+        'iifname @guarded oifname @guarded drop',
         'ct state established,related ip daddr @pods4 accept',
         'ip saddr @pods4 accept',
         'ct state established,related ip6 daddr @pods6 accept',
