@@ -22,7 +22,16 @@ export interface Originals extends Attributes {
   /** By the name below /proc/sys. */
   sysctl?: Record<string, string>;
   /** Whose it is: the file's name says neither the network nor where the name's parts end. */
-  podwire?: Owner & { netns: number };
+  podwire?: Owner & Place;
+}
+
+/** Which interface it is: numbers of network namespaces come again, those of the host's interfaces do not. */
+export interface Place {
+  /** Inode of its netns. */
+  netns: number;
+  /** Its index, and of a veth that of its host end; 0 when it has none. */
+  link: number;
+  peer: number;
 }
 
 /** The present values of the attributes that are to be changed, in the reference's order. */
@@ -36,11 +45,13 @@ export const originalsOf = (link: LinkState, wanted: Attributes): Attributes => 
 
 /**
  * What to keep when there is a file already, of an ADD that was killed or of another `tuning` in the chain:
- * its values are older. One of another netns, which is gone, counts for nothing.
+ * its values are older. One of another interface, which is gone, counts for nothing.
  */
 export const mergeOriginals = (before: Originals | undefined, now: Originals): Originals => {
   if (before === undefined) return now;
-  if (before.podwire !== undefined && before.podwire.netns !== now.podwire?.netns) return now;
+  const [then, here] = [before.podwire, now.podwire];
+  const isSame = (['netns', 'link', 'peer'] as const).every((key) => then?.[key] === here?.[key]);
+  if (then !== undefined && !isSame) return now;
   return { ...now, ...before, sysctl: { ...now.sysctl, ...before.sysctl }, ...podwireOf(now) };
 };
 

@@ -113,6 +113,7 @@ interface Settings {
 const readSettings = (call: Call, config: TuningConfig, netns: Netns): Settings | undefined => {
   const { sysctls, attributes } = config;
   if (sysctls.length === 0 && !isAsked(attributes)) return undefined;
+  const link = readLink(call.env.ifname);
   const present = sysctls.map((sysctl) => ({ sysctl, original: readOriginalSysctl(sysctl) }));
   return {
     originals: {
@@ -120,7 +121,7 @@ const readSettings = (call: Call, config: TuningConfig, netns: Netns): Settings 
       ...(present.length === 0
         ? {}
         : { sysctl: Object.fromEntries(present.map(({ original }) => original)) }),
-      podwire: { ...ownerOf(call), netns: netns.inode },
+      podwire: { ...ownerOf(call), netns: netns.inode, link: link?.index ?? 0, peer: link?.peerIndex ?? 0 },
     },
     sysctls: present.map(({ sysctl, original: [name] }) => ({ name, value: sysctl.value })),
   };

@@ -19,6 +19,8 @@ export interface NetworkOptions {
   /** The third number of its IPv4 addresses, and of its IPv6 prefix. */
   number: number;
   bridge?: string;
+  /** `isGateway`; true unless given. */
+  isGateway?: boolean;
   firewall?: FirewallKeys;
 }
 
@@ -42,15 +44,19 @@ export class FirewallNode {
   }
 
   /** The network list of bridge and firewall. */
-  conflist({ name, number, bridge = 'cni0', firewall = {} }: NetworkOptions): ChainCall['conflist'] {
+  conflist({
+    name,
+    number,
+    bridge = 'cni0',
+    isGateway = true,
+    firewall = {},
+  }: NetworkOptions): ChainCall['conflist'] {
     const ipam = {
       type: 'host-local',
       ranges: [[{ subnet: `10.60.${number}.0/24` }], [{ subnet: `fd60:${number}::/64` }]],
       routes: [{ dst: '0.0.0.0/0' }, { dst: '::/0' }],
     };
-    const plugins: { type: string; [key: string]: unknown }[] = [
-      { type: 'bridge', bridge, isGateway: true, forceAddress: false, ipam },
-    ];
+    const plugins: { type: string; [key: string]: unknown }[] = [{ type: 'bridge', bridge, isGateway, ipam }];
     if (firewall !== null) plugins.push({ type: 'firewall', ...firewall });
     return { cniVersion: '1.0.0', name, plugins };
   }
