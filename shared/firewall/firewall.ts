@@ -46,10 +46,11 @@ export const planFirewall = (
   const filter = backend === 'firewalld' ? chooseFilter(socket, pod, options) : backend;
   const policy = options.ingressPolicy;
   const hasNft = filter === 'nftables' && (backend === 'nftables' || policy !== 'open');
-  const deviceIsBridge = policy !== 'open' && readLink(pod.device ?? '')?.kind === 'bridge';
+  // The host end of a veth is one pod's alone.
+  const deviceIsShared = policy !== 'open' && readLink(pod.device ?? '')?.kind !== 'veth';
   return {
     backend,
-    nft: hasNft ? [firewallNftPlan(pod, { addresses: backend === 'nftables', policy, deviceIsBridge })] : [],
+    nft: hasNft ? [firewallNftPlan(pod, { addresses: backend === 'nftables', policy, deviceIsShared })] : [],
     iptables: iptablesParts(socket, pod, options, backend, filter),
     zone: backend === 'firewalld' ? { name: options.zone, addresses: pod.addresses } : undefined,
   };

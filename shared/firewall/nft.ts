@@ -8,8 +8,8 @@ const FAMILY = 'inet';
 
 const TABLE = 'podwire_firewall';
 
-/** Comment of the elements of a bridge, which all its pods share. No owner's comment is one word. */
-export const SHARED_COMMENT = 'bridge';
+/** Comment of a bridge's elements, which all its pods want. No owner's comment is one word. */
+export const SHARED_COMMENT = 'shared';
 
 /** What an element's comment and key tell: the addresses of pods. */
 const ADDRESS_SETS: readonly OwnedSet[] = [
@@ -31,8 +31,8 @@ export interface FirewallNftParts {
   /** Whether its addresses are listed, which stand for the accepts of the iptables backend. */
   addresses: boolean;
   policy: IngressPolicy;
-  /** Whether the pod shares its device with others. */
-  deviceIsBridge: boolean;
+  /** Whether other pods have the same device, such as a bridge. */
+  deviceIsShared: boolean;
 }
 
 /**
@@ -58,14 +58,14 @@ const addressElements = ({ owner, addresses }: FirewallPod): NftElement[] =>
 
 const policyElements = (
   { owner, device = '' }: FirewallPod,
-  { policy, deviceIsBridge }: FirewallNftParts,
+  { policy, deviceIsShared }: FirewallNftParts,
 ): NftElement[] => {
   if (policy === 'open') return [];
   const key = ifnameValue(device);
   const common = {
     family: FAMILY,
     table: TABLE,
-    ...(deviceIsBridge
+    ...(deviceIsShared
       ? { comment: SHARED_COMMENT, shared: true as const }
       : { comment: ownerComment(owner) }),
   } as const;

@@ -17,24 +17,24 @@ describe('the plan for nftables', () => {
     firewallNftPlan(pod, parts).elements.map(createCommand);
 
   test('one element for each address, two for a bridge with a policy, which is shared', () => {
-    expect(commands({ addresses: true, policy: 'isolated', deviceIsBridge: true })).toEqual([
+    expect(commands({ addresses: true, policy: 'isolated', deviceIsShared: true })).toEqual([
       'create element inet podwire_firewall pods4 { 10.1.0.2 comment "net one eth0" }',
       'create element inet podwire_firewall pods6 { fd00::2 comment "net one eth0" }',
-      'add element inet podwire_firewall guarded { "cni0" comment "bridge" }',
-      'add element inet podwire_firewall within { "cni0" . "cni0" comment "bridge" : jump isolated }',
+      'add element inet podwire_firewall guarded { "cni0" comment "shared" }',
+      'add element inet podwire_firewall within { "cni0" . "cni0" comment "shared" : jump isolated }',
     ]);
   });
 
   test("a pod's own device is the pod's, and firewalld has the addresses", () => {
-    expect(commands({ addresses: false, policy: 'same-bridge', deviceIsBridge: false })).toEqual([
+    expect(commands({ addresses: false, policy: 'same-bridge', deviceIsShared: false })).toEqual([
       'create element inet podwire_firewall guarded { "cni0" comment "net one eth0" }',
       'create element inet podwire_firewall within { "cni0" . "cni0" comment "net one eth0" : jump same-bridge }',
     ]);
-    expect(commands({ addresses: true, policy: 'open', deviceIsBridge: false })).toHaveLength(2);
+    expect(commands({ addresses: true, policy: 'open', deviceIsShared: false })).toHaveLength(2);
   });
 
   test('the frame has a chain for the administrator, and gives it no rules', () => {
-    const [table] = firewallNftPlan(pod, { addresses: true, policy: 'open', deviceIsBridge: true }).frame;
+    const [table] = firewallNftPlan(pod, { addresses: true, policy: 'open', deviceIsShared: true }).frame;
     if (table === undefined) throw new Error('no table');
     expect(tableCommands(table)).toContain('add chain inet podwire_firewall admin');
     expect(table.chains.find(({ name }) => name === 'admin')).toMatchObject({

@@ -29,7 +29,7 @@ export const ownFirewallElements = (
   { pod, policy }: Pick<FirewallRemoval, 'pod' | 'policy'>,
 ): NftElement[] => {
   if (policy !== undefined) {
-    return firewallNftPlan(pod, { addresses: true, policy, deviceIsBridge: false }).elements;
+    return firewallNftPlan(pod, { addresses: true, policy, deviceIsShared: false }).elements;
   }
   const comment = ownerComment(pod.owner);
   return findOwnedElements(socket, FIREWALL_SETS, (candidate) => candidate === comment);
