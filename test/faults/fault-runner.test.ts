@@ -19,4 +19,5 @@ test.for(cases)(
     expect(hits).toBeGreaterThan(0);
     expect(clean).toBe(hits);
   },
+  180_000,
 );

@@ -89,4 +89,11 @@ export const rows: readonly FaultRow[] = [
     // What it made is `lo` being up in the container's netns: without that there is nothing to look at.
     recoveries: ['DEL', 'ADD'],
   },
+  {
+    title: 'loopback behind bridge',
+    plugin: 'loopback',
+    config: { ...common, type: 'loopback', name: 'chained' },
+    behind: { plugin: 'bridge', config: { ...bridge, name: 'chained', ipam: hostLocal('10.34.0.0/16') } },
+    recoveries: ['DEL', 'ADD'],
+  },
 ];
