@@ -6,6 +6,7 @@ import {
   applyMasquerade,
   checkMasquerade,
   collectMasquerade,
+  type GoneAttachment,
   removeMasquerade,
 } from '../filter/masquerade.ts';
 import type { NftPlan } from '../filter/nft-plan.ts';
@@ -13,7 +14,7 @@ import type { Owner } from '../filter/owner.ts';
 import type { MasqueradeAddress } from '../filter/pod-address.ts';
 import { removeReferenceLeftovers } from '../filter/reference-leftovers.ts';
 import { SPOOF_SETS, spoofCheckPlan } from '../filter/spoof-check.ts';
-import type { AttachmentRecord } from '../store/attachments.ts';
+import { type AttachmentRecord, listAttachments } from '../store/attachments.ts';
 import type { Findings } from './check-pod.ts';
 import type { NetworkKeys, RemovalKeys } from './network-keys.ts';
 
@@ -72,8 +73,9 @@ export const removeFilters = async (
     return;
   }
   if (!masquerade && record?.masquerade !== true && sets.length === 0) return;
-  await removeMasquerade(owner, { sets });
-  await removeReferenceLeftovers(owner);
+  const spared = otherAttachments(owner).flatMap(({ addresses }) => addresses);
+  await removeMasquerade(owner, { sets, spared });
+  await removeReferenceLeftovers(owner, spared);
 };
 
 /** Adds to `findings` what the packet filter lacks. */
@@ -119,7 +121,7 @@ const filterProblem = (check: () => void): string | undefined => {
 
 /** Removes what the packet filter has of this network's attachments that are not in `valid`. */
 export const collectFilters = (network: string, valid: Attachment[]): Promise<void> =>
-  collectMasquerade(network, valid, SPOOF_SETS);
+  collectMasquerade(network, valid, SPOOF_SETS, goneAttachments(network, valid));
 
 /** Throws CniError 50 when the packet filter can't do what the configuration asks for. */
 export const filtersStatus = ({ ipMasq, ipMasqBackend }: NetworkKeys, spoofCheck: boolean): void => {
@@ -130,6 +132,24 @@ export const filtersStatus = ({ ipMasq, ipMasqBackend }: NetworkKeys, spoofCheck
 /** The addresses with the subnets inside which they need no masquerade, for records and rules. */
 export const masqueradeAddresses = (ips: IpConfig[]): MasqueradeAddress[] =>
   ips.map(({ address }) => ({ address: address.slice(0, address.indexOf('/')), subnet: address }));
+
+/** The records of the container's other interfaces on the network. */
+const otherAttachments = ({ network, containerId, ifname }: Owner): AttachmentRecord[] =>
+  listAttachments(network).filter((record) => record.containerId === containerId && record.ifname !== ifname);
+
+/** The recorded attachments that are not valid, without addresses that a valid one has by now. */
+const goneAttachments = (network: string, valid: Attachment[]): GoneAttachment[] => {
+  const isValid = (record: AttachmentRecord): boolean =>
+    valid.some(({ containerID, ifname }) => containerID === record.containerId && ifname === record.ifname);
+  const records = Map.groupBy(listAttachments(network), isValid);
+  const kept = new Set(
+    (records.get(true) ?? []).flatMap(({ addresses }) => addresses).map(({ address }) => address),
+  );
+  return (records.get(false) ?? []).map(({ containerId, addresses }) => ({
+    containerId,
+    addresses: addresses.filter(({ address }) => !kept.has(address)),
+  }));
+};
 
 const spoofPlans = (owner: Owner, { spoofCheck }: FilterOptions): NftPlan[] =>
   spoofCheck === undefined ? [] : [spoofCheckPlan(owner, spoofCheck.port, spoofCheck.mac)];

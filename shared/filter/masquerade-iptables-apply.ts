@@ -14,6 +14,7 @@ import {
   chainName,
   collectCommands,
   createCommands,
+  type GoneInterface,
   type IptablesMasquerade,
   iptablesMasquerade,
   missingCommands,
@@ -48,6 +49,8 @@ export const applyIptables = async (
 export interface RemovalOptions {
   /** Only these addresses' rules, and the chain when it serves no other; without it, all of the chain. */
   addresses?: readonly PodAddress[] | undefined;
+  /** Without `addresses`: those of the container's other interfaces, whose rules stay. */
+  spared?: readonly PodAddress[] | undefined;
   /** The rules are probably there: then no time is spent on looking first. */
   expected?: boolean;
 }
@@ -80,16 +83,26 @@ export const findIptablesLacks = (
     return fewest.map((rule) => `IPv${family} rule "${rule}" is missing`);
   });
 
-/** Removes the chains of a network's containers that are not in `keep`. Throws CniError 100. */
+/**
+ * Removes the chains of a network's containers that are not in `keep`, and what is `gone` of those that
+ * are. Throws CniError 100.
+ */
 export const collectIptables = async (
   socket: NftSocket,
   network: string,
   keep: readonly Attachment[],
+  gone: readonly GoneInterface[],
 ): Promise<void> => {
   const containers = keep.map(({ containerID }) => containerID);
   for (const family of FAMILIES) {
     for (const variant of variantsHolding(socket, family, 'POSTROUTING')) {
-      await retrying({ socket, family, variant }, (table) => collectCommands(network, containers, table));
+      const ofFamily = gone.map(({ containerId, addresses }) => ({
+        containerId,
+        addresses: addresses.filter((address) => address.family === family),
+      }));
+      await retrying({ socket, family, variant }, (table) =>
+        collectCommands(network, containers, table, ofFamily),
+      );
     }
   }
 };
@@ -135,12 +148,19 @@ const removeFamily = async (
   socket: NftSocket,
   family: IpFamily,
   { network, containerId }: Owner,
-  { addresses, expected = false }: RemovalOptions,
+  { addresses, spared = [], expected = false }: RemovalOptions,
 ): Promise<void> => {
   const chain = chainName(network, containerId);
   const ours = addresses?.filter((address) => address.family === family);
   if (ours?.length === 0) return;
-  const jumps = ours && iptablesMasquerade(network, containerId, ours).jumps;
+  const jumpsFrom = (pods: readonly PodAddress[]): string[] =>
+    iptablesMasquerade(
+      network,
+      containerId,
+      pods.filter((pod) => pod.family === family),
+    ).jumps;
+  const jumps = ours && jumpsFrom(ours);
+  const staying = jumpsFrom(spared);
   for (const variant of variantsHolding(socket, family, chain)) {
     const held = nftHolds(socket, family, chain);
     const isDone = (): boolean => held && !nftHolds(socket, family, chain);
@@ -151,7 +171,8 @@ const removeFamily = async (
     }
     await retrying(
       { socket, family, variant },
-      (table) => removePresentCommands(chain, table, jumps),
+      (table) =>
+        removePresentCommands(chain, table, (jump) => jumps?.includes(jump) ?? !staying.includes(jump)),
       isDone,
     );
   }

@@ -68,24 +68,25 @@ describe('iptablesMasquerade', () => {
 
 describe('removal', () => {
   const wanted = iptablesMasquerade('mynet', '0123456789abcdef', [four]);
+  const isWanteds = (jump: string): boolean => wanted.jumps.includes(jump);
 
   test('deletes jumps, then the chain', () => {
     const commands = [`-D POSTROUTING -s 10.1.0.2/32 ${COMMENT} -j ${CHAIN}`, `-F ${CHAIN}`, `-X ${CHAIN}`];
     expect(removeCommands(wanted)).toEqual(commands);
     expect(removePresentCommands(CHAIN, reference)).toEqual(commands);
-    expect(removePresentCommands(CHAIN, reference, wanted.jumps)).toEqual(commands);
+    expect(removePresentCommands(CHAIN, reference, isWanteds)).toEqual(commands);
     expect(removePresentCommands(CHAIN, empty)).toBeUndefined();
   });
 
   test('every copy of a doubled jump goes', () => {
     const doubled = { ...reference, rules: [...reference.rules, ...wanted.jumps] };
-    expect(removePresentCommands(CHAIN, doubled, wanted.jumps)).toHaveLength(4);
+    expect(removePresentCommands(CHAIN, doubled, isWanteds)).toHaveLength(4);
   });
 
   test('the chain stays while another interface of the container uses it', () => {
     const other = `-A POSTROUTING -s 10.1.0.9/32 ${COMMENT} -j ${CHAIN}`;
     const shared = { ...reference, rules: [...reference.rules, other] };
-    expect(removePresentCommands(CHAIN, shared, wanted.jumps)).toEqual([removeCommands(wanted)[0]]);
+    expect(removePresentCommands(CHAIN, shared, isWanteds)).toEqual([removeCommands(wanted)[0]]);
   });
 });
 
@@ -95,6 +96,18 @@ describe('collectCommands', () => {
     expect(collectCommands('mynet', ['0123456789abcdef'], reference)).toBeUndefined();
     expect(collectCommands('my', [], reference)).toBeUndefined();
     expect(collectCommands('mynet', [], empty)).toBeUndefined();
+  });
+
+  test('of a container that is kept, the jumps of interfaces that are gone', () => {
+    const nine = podAddress({ address: '10.1.0.9', subnet: '10.1.0.0/16' });
+    const { jumps } = iptablesMasquerade('mynet', '0123456789abcdef', [nine]);
+    const table = { ...reference, rules: [...reference.rules, ...jumps] };
+    const gone = [{ containerId: '0123456789abcdef', addresses: [nine] }];
+    expect(collectCommands('mynet', ['0123456789abcdef'], table, gone)).toEqual([
+      `-D POSTROUTING -s 10.1.0.9/32 ${COMMENT} -j ${CHAIN}`,
+    ]);
+    expect(collectCommands('mynet', ['0123456789abcdef'], reference, gone)).toBeUndefined();
+    expect(collectCommands('mynet', [], table, gone)).toEqual(removePresentCommands(CHAIN, table));
   });
 
   test('chains of other names are left alone, whatever their comments', () => {

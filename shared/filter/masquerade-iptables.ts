@@ -71,27 +71,37 @@ export const removeCommands = ({ chain, jumps }: Pick<IptablesMasquerade, 'chain
 ];
 
 /**
- * Takes away what `table` holds of a chain: the jumps from the addresses given, or all jumps, and the
- * chain when no other jump is left. undefined when there is nothing to do.
+ * Takes away what `table` holds of a chain: the jumps that `isGoing`, or all jumps, and the chain when no
+ * other jump is left. undefined when there is nothing to do.
  */
 export const removePresentCommands = (
   chain: string,
   table: IptablesTable,
-  jumps?: readonly string[],
+  isGoing: (jump: string) => boolean = () => true,
 ): string[] | undefined => {
   const present = table.rules.filter((rule) => jumpsTo(rule, chain));
-  const going = jumps === undefined ? present : present.filter((rule) => jumps.includes(rule));
+  const going = present.filter(isGoing);
   const commands = going.map(deletion);
   if (going.length === present.length && table.chains.includes(chain))
     commands.push(`-F ${chain}`, `-X ${chain}`);
   return commands.length === 0 ? undefined : commands;
 };
 
-/** Takes away the chains of a network's containers that are not in `keep`, with the jumps to them. */
+/** An interface that a container has no more, with the addresses that it had and no other has. */
+export interface GoneInterface {
+  containerId: string;
+  addresses: readonly PodAddress[];
+}
+
+/**
+ * Takes away the chains of a network's containers that are not in `keep`, with the jumps to them; of those
+ * in `keep`, the jumps of interfaces that are `gone`.
+ */
 export const collectCommands = (
   network: string,
   keep: readonly string[],
   table: IptablesTable,
+  gone: readonly GoneInterface[] = [],
 ): string[] | undefined => {
   const kept = new Set(keep.map((containerId) => chainName(network, containerId)));
   const marks = networkMarks(network);
@@ -104,6 +114,12 @@ export const collectCommands = (
       ),
   );
   const commands = stale.flatMap((chain) => removePresentCommands(chain, table) ?? []);
+  for (const { containerId, addresses } of gone) {
+    const { chain, jumps } = iptablesMasquerade(network, containerId, addresses);
+    if (!kept.has(chain)) continue;
+    const present = table.rules.filter((rule) => jumps.includes(rule));
+    commands.push(...present.map(deletion));
+  }
   return commands.length === 0 ? undefined : commands;
 };
 

@@ -46,6 +46,8 @@ export interface RemoveOptions {
   backend?: FilterBackend | undefined;
   /** What ADD did for other features, to be undone in the same transaction. */
   plans?: readonly NftPlan[];
+  /** What the container's other interfaces have on this network: for a DEL without a record. */
+  spared?: readonly MasqueradeAddress[] | undefined;
   /** Sets of other features, in which everything of the owner goes: for a DEL without a record. */
   sets?: readonly OwnedSet[];
 }
@@ -83,19 +85,32 @@ export const checkMasquerade = (
 
 /**
  * For GC: takes away the masquerade of a network's attachments that are not in `keep`, of both backends,
- * and their elements in the further `sets`. Rejects with CniError 100.
+ * and their elements in the further `sets`. What is `gone` is needed only where interfaces of a container
+ * share rules. Rejects with CniError 100.
  */
 export const collectMasquerade = (
   network: string,
   keep: readonly Attachment[],
   sets: readonly OwnedSet[] = [],
+  gone: readonly GoneAttachment[] = [],
 ): Promise<void> =>
   withNftSocket(async (socket) => {
     const stale = findOwnedElements(socket, [...MASQUERADE_SETS, ...sets], isStaleComment(network, keep));
     await removeNftElements(socket, stale);
     await collectSubnetChains(socket);
-    await collectIptables(socket, network, keep);
+    await collectIptables(
+      socket,
+      network,
+      keep,
+      gone.map(({ containerId, addresses }) => ({ containerId, addresses: addresses.map(podAddress) })),
+    );
   });
+
+/** An attachment that goes, with those of its addresses that no attachment has that stays. */
+export interface GoneAttachment {
+  containerId: string;
+  addresses: readonly MasqueradeAddress[];
+}
 
 /** The caller may do other work before it awaits this: a failure meanwhile must not count as unhandled. */
 const handled = <T>(work: Promise<T>): Promise<T> => {
@@ -144,7 +159,7 @@ const applyApart = async (
 const remove = async (
   socket: NftSocket,
   owner: Owner,
-  { addresses, backend, plans = [], sets = [] }: RemoveOptions,
+  { addresses, backend, plans = [], spared = [], sets = [] }: RemoveOptions,
 ): Promise<void> => {
   const pods = addresses?.map(podAddress);
   const known = allPlans(owner, backend === 'iptables' ? [] : (pods ?? []), plans);
@@ -156,7 +171,12 @@ const remove = async (
   ];
   const works = [removeNftElements(socket, elements)];
   if (backend !== 'nftables') {
-    works.push(removeIptables(socket, owner, { addresses: pods, expected: backend === 'iptables' }));
+    const options = {
+      addresses: pods,
+      spared: spared.map(podAddress),
+      expected: backend === 'iptables',
+    };
+    works.push(removeIptables(socket, owner, options));
   }
   await allDone(works);
 };

@@ -5,15 +5,25 @@ import { type NftSocket, withNftSocket } from '../kernel/nft-socket.ts';
 import { allDone } from './all-done.ts';
 import { removeIptables } from './masquerade-iptables-apply.ts';
 import type { Owner } from './owner.ts';
+import { type MasqueradeAddress, podAddress } from './pod-address.ts';
 
 /**
  * For the DEL of a pod that podwire has no record of: takes away what the reference plugins' bridge and
  * ptp made for it: iptables masquerade, nftables masquerade (from their 1.6 on), and the MAC spoof
- * check. Nothing else in these tables is touched. Looks by netlink and starts a child only where there
+ * check. Nothing else in these tables is touched, and what the container's other interfaces have in a chain
+ * that they share stays (`spared`, their addresses). Looks by netlink and starts a child only where there
  * is something to remove, or a legacy iptables nat table to look through. Rejects with CniError 100.
  */
-export const removeReferenceLeftovers = (owner: Owner): Promise<void> =>
-  withNftSocket((socket) => allDone([removeNftLeftovers(socket, owner), removeIptables(socket, owner)]));
+export const removeReferenceLeftovers = (
+  owner: Owner,
+  spared: readonly MasqueradeAddress[] = [],
+): Promise<void> =>
+  withNftSocket((socket) =>
+    allDone([
+      removeNftLeftovers(socket, owner),
+      removeIptables(socket, owner, { spared: spared.map(podAddress) }),
+    ]),
+  );
 
 /** Whether a comment is that of a reference rule that masquerades for the owner, by its leading hash. */
 const isReferenceMasquerade = ({ network, containerId, ifname }: Owner): ((comment: string) => boolean) => {
