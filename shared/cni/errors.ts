@@ -41,7 +41,9 @@ export interface CniErrorOptions {
 
 /**
  * The one error a plugin call ends with. `message` names the key and the value that are at fault;
- * `details` say what to do. `code` is a number because a delegate's own codes are passed on.
+ * `details` say what to do. `code` is a number because a delegate's own codes are passed on. Both texts
+ * may quote what a runtime, a configuration or a tool gave: whatever that is, `message` is one line of a
+ * log, and neither is longer than a reader would bear.
  */
 export class CniError extends Error {
   override readonly name = 'CniError';
@@ -49,11 +51,20 @@ export class CniError extends Error {
   readonly details: string | undefined;
 
   constructor(code: number, message: string, { details, cause }: CniErrorOptions = {}) {
-    super(message, cause === undefined ? undefined : { cause });
+    super(shortened(oneLine(message), longestMessage), cause === undefined ? undefined : { cause });
     this.code = code;
-    this.details = details;
+    this.details = details && shortened(details, longestDetails);
   }
 }
+
+/** In UTF-16 units. A tool's own messages, which are in `details`, are up to 4 KiB. */
+const longestMessage = 900;
+const longestDetails = 5000;
+
+const oneLine = (text: string): string => text.replace(/\s*[\p{Cc}\u2028\u2029]+\s*/gu, ' ');
+
+const shortened = (text: string, length: number): string =>
+  text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 
 /** Wraps whatever was thrown, once, at the edge of the process; a CniError passes as it is. */
 export const toCniError = (thrown: unknown): CniError => {
