@@ -121,3 +121,13 @@ test('an address is given with the prefix and gateway of its range', () => {
   expect(give(0x0a010005n)).toEqual({ address: '10.1.0.5/24', gateway: '10.1.0.1' });
   expect(give(0x0a020005n)).toEqual({ address: '10.2.0.5/16', gateway: '10.2.9.9' });
 });
+
+test('thousands of ranges and requested addresses are read without comparing each with each', () => {
+  const address = (index: number): string => `10.${index >> 14}.${(index >> 6) & 255}.${(index & 63) * 4}`;
+  const addresses = Array.from({ length: 20_000 }, (_, index) => address(index));
+  const ranges = addresses.map((first) => [{ subnet: `${first}/30` }]);
+  expect(parse({ ranges: ranges.toReversed() }).sets).toHaveLength(20_000);
+  expect(() => parse({ ranges: [...ranges, [{ subnet: '10.0.9.0/24' }]] })).toThrow(/\(set 20000\) overlap/);
+  const ips = [...addresses, ...addresses];
+  expect(requestedIn({ args: { cni: { ips } } })).toEqual(addresses);
+});

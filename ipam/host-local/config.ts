@@ -95,11 +95,14 @@ const checkFamilies = (sets: RangeSet[], cniVersion: string): void => {
   }
 };
 
+/** In the order of addresses, ranges that overlap have neighbours that do. */
 const checkOverlaps = (sets: RangeSet[]): void => {
   const all = sets.flatMap((set, index) => set.map((range) => ({ range, index })));
-  for (const [position, a] of all.entries()) {
-    const b = all.slice(position + 1).find((other) => overlap(a.range, other.range));
-    if (b === undefined) continue;
+  all.sort((a, b) => a.range.family - b.range.family || (a.range.first < b.range.first ? -1 : 1));
+  for (const [position, next] of all.entries()) {
+    const previous = all[position - 1];
+    if (previous === undefined || !overlap(previous.range, next.range)) continue;
+    const [a, b] = previous.index <= next.index ? [previous, next] : [next, previous];
     throw new CniError(
       ErrorCode.invalidNetworkConfig,
       `invalid configuration: ranges ${formatRange(a.range)} (set ${a.index}) and ${formatRange(b.range)} (set ${b.index}) overlap`,

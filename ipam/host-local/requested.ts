@@ -15,7 +15,7 @@ export const parseRequested = (config: NetworkConfig, env: Environment): Address
     ...fromList(new Fields(config.cniArgs, 'args.cni')),
     ...fromList(new Fields(config.runtimeConfig, 'runtimeConfig')),
   ];
-  return all.filter((address, index) => all.findIndex((other) => isSameAddress(other, address)) === index);
+  return [...new Map(all.map((address) => [formatAddress(address), address])).values()];
 };
 
 /**
