@@ -28,15 +28,14 @@ export const del = async ({ env, config }: Call, options: StoreOptions = {}): Pr
 
 /**
  * GC: frees the addresses of all attachments but the valid ones. Files that name nobody stay: nothing
- * tells whose they are. So do those made since the call began, for an ADD that the runtime did not
+ * tells whose they are. So do those made since the process began, for an ADD that the runtime did not
  * know of when it made its list. Throws CniError 5 that tells every failure, or 11.
  */
 export const gc = async (
-  { config }: Call,
+  { config, startedAt = Date.now() }: Call,
   valid: Attachment[],
   options: StoreOptions = {},
 ): Promise<void> => {
-  const startedAt = Date.now();
   const place = parsePlace(config);
   if (!existsSync(place.directory)) return;
   const attachments = new Set(valid.map(({ containerID, ifname }) => `${containerID} ${ifname}`));

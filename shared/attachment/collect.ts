@@ -1,7 +1,12 @@
 import { delegateVerb } from '../cni/delegate.ts';
 import type { Attachment, Call } from '../cni/plugin.ts';
 import { listLinks } from '../kernel/link.ts';
-import { listAttachments, removeOtherAttachments } from '../store/attachments.ts';
+import {
+  type AttachmentRecord,
+  listAttachments,
+  listCompletedSince,
+  removeOtherAttachments,
+} from '../store/attachments.ts';
 import { combineErrors, deleteLink } from './detach.ts';
 import { collectFilters } from './filters.ts';
 import { aliasPrefix, hostInterfaceName, isOurAlias } from './host-interface-name.ts';
@@ -10,10 +15,15 @@ import { parseRemovalKeys } from './network-keys.ts';
 /**
  * GC for pods attached by a veth: host ends, packet filter, addresses and records of this network that
  * belong to no valid attachment, whether or not there is a record of them. It goes on after a failure
- * and reports all of them at the end.
+ * and reports all of them at the end. The specification has the runtime hold back ADD meanwhile; where it
+ * does not, an attachment that came after its list was made is spared.
  */
-export const collectAttachments = async (call: Call, valid: Attachment[]): Promise<void> => {
-  const network = call.config.name;
+export const collectAttachments = async (given: Call, listed: Attachment[]): Promise<void> => {
+  const network = given.config.name;
+  const since = given.startedAt ?? Date.now();
+  const recent = listCompletedSince(network, since).map(toAttachment);
+  const valid = [...listed, ...recent];
+  const call = recent.length === 0 ? given : withValid(given, valid);
   const { ipamType } = parseRemovalKeys(call.config.json);
   const errors: unknown[] = [];
   const attempt = async (work: () => Promise<void> | void): Promise<boolean> => {
@@ -33,6 +43,22 @@ export const collectAttachments = async (call: Call, valid: Attachment[]): Promi
   if (errors.length === 0) removeOtherAttachments(network, valid);
   const error = combineErrors(errors);
   if (error !== undefined) throw error;
+};
+
+const toAttachment = ({ containerId, ifname }: AttachmentRecord): Attachment => ({
+  containerID: containerId,
+  ifname,
+});
+
+/** The call with another list, for the IPAM plugin. */
+const withValid = (call: Call, valid: Attachment[]): Call => {
+  const list = valid.map(({ containerID, ifname }) => ({ containerID, ifname }));
+  const json = { ...call.config.json, 'cni.dev/valid-attachments': list };
+  return {
+    ...call,
+    config: { ...call.config, json },
+    stdin: new TextEncoder().encode(JSON.stringify(json)),
+  };
 };
 
 /**

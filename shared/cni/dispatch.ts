@@ -47,7 +47,8 @@ const runVerb = async (
   findBuiltin: FindBuiltin,
 ): Promise<void> => {
   const config = parseConfig(stdin, env.command, plugin.minVersion ?? '0.1.0');
-  const call: Call = { env, config, stdin, findBuiltin, checkpoint: async () => {} };
+  const startedAt = performance.timeOrigin;
+  const call: Call = { env, config, stdin, startedAt, findBuiltin, checkpoint: async () => {} };
   switch (env.command) {
     case 'ADD': {
       const checkpoint = watchSignals('What this ADD had made was removed again.');

@@ -49,6 +49,8 @@ export interface Call {
   config: NetworkConfig;
   /** stdin as read: a delegate gets exactly these bytes. */
   stdin: Uint8Array;
+  /** When this process began, in ms since the epoch: GC spares what was made since. */
+  startedAt?: number;
   /** A network plugin called us as its IPAM plugin, in this process. */
   isDelegated?: boolean;
   /** Finds a plugin of this executable by type name, for delegation without a second process. */

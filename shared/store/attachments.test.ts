@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import {
   type AttachmentRecord,
   listAttachments,
+  listCompletedSince,
   readAttachment,
   removeAttachment,
   removeOtherAttachments,
@@ -38,6 +39,28 @@ test('a record comes back as it was saved, unknown keys included, until it is re
   removeAttachment('net', 'c1', 'eth0', root);
   expect(readAttachment('net', 'c1', 'eth0', root)).toBeUndefined();
   expect(readdirSync(join(root, 'net'))).toEqual([]);
+});
+
+test('the attachments of ADDs that succeeded since a moment', () => {
+  const began = 1_700_000_000_000;
+  const ages = { early: -1, same: 0, late: 1 };
+  for (const [name, ms] of Object.entries(ages)) {
+    for (const complete of [true, undefined]) {
+      const ifname = complete ? 'eth0' : 'eth1';
+      saveAttachment(record(name, ifname, complete ? { complete } : {}), root);
+      const at = (began + ms) / 1000;
+      utimesSync(join(root, 'net', `${name}.${ifname}`), at, at);
+    }
+  }
+  const found = listCompletedSince('net', began, root).map(({ containerId, ifname }) => [
+    containerId,
+    ifname,
+  ]);
+  expect(found.sort()).toEqual([
+    ['late', 'eth0'],
+    ['same', 'eth0'],
+  ]);
+  expect(listCompletedSince('none', began, root)).toEqual([]);
 });
 
 test('only root can read it', () => {

@@ -5,6 +5,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  statSync,
   unlinkSync,
   writeFileSync,
 } from '../kernel/files.ts';
@@ -96,6 +97,27 @@ export const listAttachments = (network: string, root = attachmentsDirectory): A
     .filter((name) => !name.startsWith('.'))
     .map((name) => readRecord(`${directory}/${name}`))
     .filter((record) => record !== undefined);
+};
+
+/** A network's attachments whose ADD succeeded since then (ms since the epoch), by their records. */
+export const listCompletedSince = (
+  network: string,
+  since: number,
+  root = attachmentsDirectory,
+): AttachmentRecord[] =>
+  listAttachments(network, root).filter(
+    (record) =>
+      record.complete === true &&
+      modifiedAt(attachmentFile(root, network, record.containerId, record.ifname)) >= since,
+  );
+
+/** In ms since the epoch; long ago when there is no such file. */
+const modifiedAt = (file: string): number => {
+  try {
+    return Number(statSync(file).mtimeNs) / 1e6;
+  } catch {
+    return 0;
+  }
 };
 
 /** The kernel's NAME_MAX, less the dot of an unfinished record. */
