@@ -1,0 +1,128 @@
+import fc from 'fast-check';
+import type { Call } from '../../../shared/cni/plugin.ts';
+import type { JsonObject } from '../../../shared/cni/types.ts';
+import { planBridge, planHostLocal, planStatic, planVeth } from './plugin-plans.ts';
+
+/** What the fuzzing needs of a plugin. A new plugin is one more row. */
+export interface FuzzedPlugin {
+  /** The name it is called by. */
+  type: string;
+  /** Configurations that ADD accepts. */
+  valid: fc.Arbitrary<JsonObject>;
+  /** The pure part of its ADD: parses the configuration and returns the batches that it plans, as text. */
+  plan: (call: Call) => string[];
+}
+
+const flag = fc.constantFrom(true, false, undefined);
+const version = fc.constantFrom('0.3.1', '0.4.0', '1.0.0', '1.1.0', '1.1.0', '1.1.0');
+const names = fc.constantFrom('fuzz', 'a', 'net.work_1-x', 'n'.repeat(130));
+
+const route = fc.constantFrom<JsonObject>(
+  { dst: '0.0.0.0/0' },
+  { dst: '::/0' },
+  { dst: '192.0.2.0/24', gw: '10.80.0.1', mtu: 1400, priority: 7 },
+  { dst: '2001:db8::/32', gw: 'fd80::1', advmss: 1200, table: 100 },
+  { dst: '198.51.100.0/24', scope: 253 },
+);
+
+const range4 = fc.constantFrom<JsonObject>(
+  { subnet: '10.80.0.0/16' },
+  { subnet: '10.80.0.0/24', rangeStart: '10.80.0.10', rangeEnd: '10.80.0.99', gateway: '10.80.0.254' },
+);
+const range6 = fc.constantFrom<JsonObject>(
+  { subnet: 'fd80::/64' },
+  { subnet: 'fd80::/120', gateway: 'fd80::1' },
+);
+
+const hostLocal: fc.Arbitrary<JsonObject> = fc
+  .record({
+    four: fc.option(range4, { nil: undefined, freq: 5 }),
+    six: fc.option(range6, { nil: undefined }),
+    routes: fc.option(fc.uniqueArray(route, { maxLength: 3 }), { nil: undefined }),
+    dataDir: fc.constantFrom(undefined, '/run/fuzz'),
+  })
+  .filter(({ four, six }) => four !== undefined || six !== undefined)
+  .map(({ four, six, routes, dataDir }) =>
+    defined({
+      type: 'host-local',
+      ranges: [four, six].flatMap((range) => (range ? [[range]] : [])),
+      routes,
+      dataDir,
+    }),
+  );
+
+const staticIpam: fc.Arbitrary<JsonObject> = fc.constantFrom<JsonObject>(
+  {
+    type: 'static',
+    addresses: [{ address: '10.80.7.5/16', gateway: '10.80.0.1' }],
+    routes: [{ dst: '0.0.0.0/0' }],
+  },
+  {
+    type: 'static',
+    addresses: [{ address: '10.80.7.6/16' }, { address: 'fd80::7:6/64' }],
+    dns: { nameservers: ['10.80.0.1'] },
+  },
+);
+
+const ipam = fc.oneof({ weight: 3, arbitrary: hostLocal }, { weight: 1, arbitrary: staticIpam });
+
+const common = {
+  cniVersion: version,
+  name: names,
+  ipMasq: flag,
+  ipMasqBackend: fc.constantFrom(undefined, undefined, 'nftables', 'iptables', ''),
+  mtu: fc.constantFrom(undefined, 0, 1400, 9000),
+  dns: fc.constantFrom<JsonObject | undefined>(undefined, {
+    nameservers: ['192.0.2.53'],
+    search: ['a.example'],
+  }),
+  args: fc.constantFrom<JsonObject | undefined>(undefined, undefined, { cni: { mac: '02:00:00:00:08:01' } }),
+  runtimeConfig: fc.constantFrom<JsonObject | undefined>(undefined, undefined, {
+    mac: '02:00:00:00:08:02',
+    ips: [],
+    ipRanges: [],
+  }),
+};
+
+const bridge: fc.Arbitrary<JsonObject> = fc
+  .record({
+    ...common,
+    type: fc.constant('bridge'),
+    bridge: fc.constantFrom(undefined, 'fuzz0', 'fuzz0'),
+    isGateway: flag,
+    isDefaultGateway: flag,
+    forceAddress: fc.constantFrom(true, true, false),
+    hairpinMode: flag,
+    macspoofchk: flag,
+    portIsolation: fc.constantFrom(undefined, undefined, true),
+    ipam: fc.option(ipam, { nil: undefined, freq: 8 }),
+  })
+  .map(defined);
+
+const veth = (type: string): fc.Arbitrary<JsonObject> =>
+  fc.record({ ...common, type: fc.constant(type), ipam }).map(defined);
+
+const ipamOnly = (choice: fc.Arbitrary<JsonObject>): fc.Arbitrary<JsonObject> =>
+  fc.record({ cniVersion: version, name: names, type: fc.constant('bridge'), ipam: choice }).map(defined);
+
+/** The plugins, each with a generator of configurations that work. */
+export const fuzzedPlugins: readonly FuzzedPlugin[] = [
+  { type: 'bridge', valid: bridge, plan: planBridge },
+  { type: 'ptp', valid: veth('ptp'), plan: planVeth },
+  { type: 'veth', valid: veth('veth'), plan: planVeth },
+  {
+    type: 'loopback',
+    valid: fc.record({ cniVersion: version, name: names, type: fc.constant('loopback') }),
+    plan: () => [],
+  },
+  {
+    type: 'host-local',
+    valid: ipamOnly(hostLocal),
+    plan: planHostLocal,
+  },
+  { type: 'static', valid: ipamOnly(staticIpam), plan: planStatic },
+];
+
+function defined(json: Record<string, unknown>): JsonObject {
+  return Object.fromEntries(Object.entries(json).filter(([, value]) => value !== undefined)) as JsonObject;
+}

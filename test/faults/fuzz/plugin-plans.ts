@@ -1,0 +1,120 @@
+import { parseHostLocal, parsePlace } from '../../../ipam/host-local/config.ts';
+import { parseStatic } from '../../../ipam/static/config.ts';
+import { parseBridgeConfig } from '../../../plugins/bridge/config.ts';
+import {
+  gatewayChanges,
+  gatewaysOf,
+  withDefaultRoutes,
+  withGateways,
+} from '../../../plugins/bridge/gateways.ts';
+import { addGatewayLines, addPortLines, bridgeBatch, vlanLines } from '../../../plugins/bridge/host-batch.ts';
+import { parseVethConfig } from '../../../plugins/veth/config.ts';
+import {
+  hostAddresses,
+  hostRoutes,
+  surroundingRoutes,
+  withHostGateways,
+} from '../../../plugins/veth/routing.ts';
+import { podBatch, resolveRoutes } from '../../../shared/attachment/pod-batch.ts';
+import type { Call } from '../../../shared/cni/plugin.ts';
+import type { IpConfig, JsonObject, Route } from '../../../shared/cni/types.ts';
+import { formatAddress, formatCidr } from '../../../shared/kernel/address-math.ts';
+import { IpBatch } from '../../../shared/kernel/ip-batch.ts';
+
+interface Allocated {
+  ips: IpConfig[];
+  routes: Route[];
+}
+
+/** What IPAM would give: the first address of each range, or the addresses configured. */
+const allocate = ({ config, env }: Call): Allocated => {
+  const ipamKeys = config.json.ipam as JsonObject | undefined;
+  if (ipamKeys?.type === 'static') {
+    const { addresses, routes } = parseStatic(config, env);
+    const ips = addresses.map(({ address, gateway }) => ({
+      address: formatCidr(address),
+      ...(gateway === undefined ? {} : { gateway: formatAddress(gateway) }),
+    }));
+    return { ips, routes };
+  }
+  const { sets, routes } = parseHostLocal(config, env);
+  const ips = sets.flatMap(([range]) =>
+    range === undefined
+      ? []
+      : [
+          {
+            address: formatCidr({ ...range.subnet, value: range.first }),
+            gateway: formatAddress(range.gateway),
+          },
+        ],
+  );
+  return { ips, routes };
+};
+
+const podText = (call: Call, ips: IpConfig[], routes: Route[]): string =>
+  podBatch({
+    ifname: call.env.ifname,
+    ips,
+    routes: resolveRoutes(
+      routes,
+      ips,
+      ips.map(({ address }) => address),
+    ),
+    enableDad: false,
+    noPrefixRoute: false,
+  }).toString();
+
+/** The pure part of the bridge plugin's ADD: the batches that it plans, as text. Throws CniError. */
+export const planBridge = (call: Call): string[] => {
+  const config = parseBridgeConfig(call);
+  const names = {
+    bridgeMac: '02:00:00:00:00:01',
+    hostInterface: 'veth0123456789a',
+    replacesHostInterface: true,
+    hostMac: '02:00:00:00:00:02',
+    vlanPort: 'veth0123456789b',
+    ifname: call.env.ifname,
+    podMac: config.mac ?? '02:00:00:00:00:03',
+    netnsReference: '/proc/1/fd/3',
+    alias: 'podwire:n/c/i',
+  };
+  const observed = { bridge: undefined, vlanDevice: undefined };
+  const batch = bridgeBatch(config, observed, names, config.vlan !== 0);
+  const allocated = config.ipamType === '' ? { ips: [], routes: [] } : allocate(call);
+  const ips = config.isGateway ? withGateways(allocated.ips) : allocated.ips;
+  const gateways = config.isGateway ? gatewaysOf(ips) : [];
+  addGatewayLines(batch, config.bridge, undefined, gatewayChanges(config.bridge, gateways, [], false));
+  addPortLines(batch, config, names);
+  const routes = config.isDefaultGateway ? withDefaultRoutes(allocated.routes, ips) : allocated.routes;
+  return [batch.toString(), podText(call, ips, routes), vlanText(vlanLines(config, names, true))];
+};
+
+// For the `bridge` command, which reads a batch in the same way.
+const vlanText = (lines: string[]): string => {
+  const batch = new IpBatch();
+  for (const line of lines) batch.add(...line.split(' '));
+  return batch.toString();
+};
+
+/** The same for a routed veth. */
+export const planVeth = (call: Call): string[] => {
+  parseVethConfig(call);
+  const allocated = allocate(call);
+  const ips = withHostGateways(allocated.ips);
+  const batch = new IpBatch();
+  for (const address of hostAddresses(ips)) batch.add('address', 'add', address, 'dev', 'veth0');
+  for (const dst of hostRoutes(ips)) batch.add('route', 'replace', dst, 'dev', 'veth0');
+  return [batch.toString(), podText(call, ips, [...surroundingRoutes(ips), ...allocated.routes])];
+};
+
+/** The addresses of host-local on a pod's interface. */
+export const planHostLocal = (call: Call): string[] => {
+  parsePlace(call.config);
+  return planStatic(call);
+};
+
+/** The addresses of static, or of whichever `ipam` says. */
+export const planStatic = (call: Call): string[] => {
+  const { ips, routes } = allocate(call);
+  return [podText(call, ips, routes)];
+};
