@@ -12,7 +12,7 @@ import {
 } from '../../shared/attachment/host-interface-name.ts';
 import { ownerOf } from '../../shared/attachment/owner.ts';
 import { resolveRoutes } from '../../shared/attachment/pod-batch.ts';
-import { enableForwarding } from '../../shared/attachment/pod-sysctls.ts';
+import { enableForwarding, familiesOf } from '../../shared/attachment/pod-sysctls.ts';
 import { completeRecord, rememberAttachment } from '../../shared/attachment/record.ts';
 import { type Undo, withUndo } from '../../shared/attachment/undo.ts';
 import { waitForDelivery } from '../../shared/attachment/wait-for-delivery.ts';
@@ -23,8 +23,9 @@ import { isAtLeast } from '../../shared/cni/versions.ts';
 import { readLink } from '../../shared/kernel/link.ts';
 import { randomMac } from '../../shared/kernel/mac.ts';
 import type { Netns } from '../../shared/kernel/netns.ts';
+import type { BridgeRecord } from '../../shared/store/attachments.ts';
 import { applyHostSide, type HostSide, waitForPort } from './apply-host.ts';
-import { type BridgeConfig, gatewayDevice, parseBridgeConfig } from './config.ts';
+import { type BridgeConfig, gatewayDevice, parseBridgeConfig, usesVlans } from './config.ts';
 import { gatewaysOf, withDefaultRoutes, withGateways } from './gateways.ts';
 import type { Names } from './host-batch.ts';
 
@@ -43,6 +44,7 @@ export const addToBridge = (call: Call): Promise<Result> =>
     await call.checkpoint();
 
     const names = chooseNames(call, config, netns);
+    const gateways = config.isGateway ? gatewaysOf(allocated.ips) : [];
     const record = rememberAttachment(
       call,
       {
@@ -51,6 +53,14 @@ export const addToBridge = (call: Call): Promise<Result> =>
         ips: allocated.ips,
         masquerade: config.ipMasq,
         spoofCheck: config.macSpoofCheck,
+        mac: names.podMac,
+        host: {
+          forwarding: gateways.length > 0 ? familiesOf(allocated.ips) : [],
+          gateways: gateways.map(({ cidr }) => cidr),
+          gatewayDevice: gatewayDevice(config),
+          routes: [],
+          bridge: bridgeRecord(config),
+        },
       },
       undo,
     );
@@ -64,7 +74,6 @@ export const addToBridge = (call: Call): Promise<Result> =>
       readLink(config.bridge) === undefined,
     );
     undo.add('remove the packet filter rules', filters.remove);
-    const gateways = config.isGateway ? gatewaysOf(allocated.ips) : [];
     undo.add(`remove the interface "${names.hostInterface}"`, () => deleteLink(names.hostInterface));
     const host = await applyHostSide(ip.host, config, names, gateways, call.checkpoint);
     if (config.isGateway) enableForwarding(allocated.ips);
@@ -93,6 +102,8 @@ export const addToBridge = (call: Call): Promise<Result> =>
       gateways.map(({ cidr }) => cidr),
     );
     await call.checkpoint();
+    const { bridgeMac: mac, bridgeMtu: mtu } = host;
+    Object.assign(record.host?.bridge ?? {}, { mac, mtu });
     completeRecord(record, backend);
     return resultOf(call, config, names, allocated, host);
   });
@@ -105,6 +116,14 @@ const allocate = async (call: Call, config: BridgeConfig, undo: Undo): Promise<R
   const routes = config.isDefaultGateway ? withDefaultRoutes(ipam.routes, ips) : ipam.routes;
   return { interfaces: [], ips, routes, dns: config.dns ?? ipam.dns };
 };
+
+const bridgeRecord = (config: BridgeConfig): BridgeRecord => ({
+  name: config.bridge,
+  promiscuous: config.promiscMode,
+  vlans: usesVlans(config),
+  hairpin: config.hairpinMode,
+  isolated: config.portIsolation,
+});
 
 const cidrsOf = (ips: IpConfig[]): string[] => ips.map(({ address }) => address);
 

@@ -1,5 +1,6 @@
 import { sameCidr } from '../../shared/attachment/address-compare.ts';
 import {
+  checkForwarding,
   checkHostEnd,
   checkPodInterface,
   compareMac,
@@ -33,7 +34,10 @@ export const checkBridge = async (call: Call): Promise<void> => {
   const port = checkHostEnd(prevResult, pod, findings);
   checkPort(config, port, bridge, findings);
   const ips = podAddresses(prevResult, container);
-  if (config.isGateway) checkGateways(config, ips, findings);
+  if (config.isGateway) {
+    checkGateways(config, ips, findings);
+    checkForwarding(ips, findings);
+  }
   const owner = ownerOf(call);
   checkFilters(owner, readAttachment(owner.network, owner.containerId, owner.ifname), findings, {
     backend: config.ipMasqBackend,

@@ -8,7 +8,7 @@ import { requireHostInterfaceName } from '../../shared/attachment/host-end.ts';
 import { hostInterfaceAlias, hostInterfaceName } from '../../shared/attachment/host-interface-name.ts';
 import { ownerOf } from '../../shared/attachment/owner.ts';
 import { resolveRoutes } from '../../shared/attachment/pod-batch.ts';
-import { enableForwarding, prepareHostDevice } from '../../shared/attachment/pod-sysctls.ts';
+import { enableForwarding, familiesOf, prepareHostDevice } from '../../shared/attachment/pod-sysctls.ts';
 import { completeRecord, rememberAttachment } from '../../shared/attachment/record.ts';
 import { withUndo } from '../../shared/attachment/undo.ts';
 import { waitForDelivery } from '../../shared/attachment/wait-for-delivery.ts';
@@ -44,7 +44,18 @@ export const addVeth = (call: Call): Promise<Result> =>
     const ends = chooseEnds(call);
     const record = rememberAttachment(
       call,
-      { plugin: 'veth', hostInterface: ends.host.name, ips, masquerade: config.ipMasq },
+      {
+        plugin: 'veth',
+        hostInterface: ends.host.name,
+        ips,
+        masquerade: config.ipMasq,
+        host: {
+          forwarding: familiesOf(ips),
+          gateways: hostAddresses(ips),
+          gatewayDevice: ends.host.name,
+          routes: hostRoutes(ips),
+        },
+      },
       undo,
     );
     const filters = startFilters(ownerOf(call), {

@@ -1,5 +1,6 @@
 import { sameCidr } from '../../shared/attachment/address-compare.ts';
 import {
+  checkForwarding,
   checkHostEnd,
   checkPodInterface,
   containerInterface,
@@ -35,6 +36,7 @@ export const checkVeth = async (call: Call): Promise<void> => {
     checkHostAddresses(host, ips, findings);
     checkHostRoutes(host, ips, findings);
   }
+  checkForwarding(ips, findings);
   const owner = ownerOf(call);
   checkFilters(owner, readAttachment(owner.network, owner.containerId, owner.ifname), findings, {
     backend: config.ipMasqBackend,

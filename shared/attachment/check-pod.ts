@@ -7,6 +7,7 @@ import { type Netns, openNetnsIfPresent } from '../kernel/netns.ts';
 import { readRoutes } from '../kernel/route.ts';
 import { networkCidr, sameAddress, sameCidr } from './address-compare.ts';
 import { hostEndOf } from './host-end.ts';
+import { FORWARDING_SYSCTLS, familiesOf, familiesWithoutForwarding } from './pod-sysctls.ts';
 
 /** What CHECK found wrong, collected so that one error names all of it. */
 export class Findings {
@@ -20,7 +21,9 @@ export class Findings {
   throwIfAny(): void {
     if (this.#problems.length === 0) return;
     throw new CniError(ErrorCode.checkFailed, `CHECK found: ${this.#problems.join('; ')}`, {
-      details: 'Something changed this attachment after ADD. DEL and ADD the container to mend it.',
+      details:
+        'Something changed this attachment after ADD. "podwire repair" puts back what is missing on the ' +
+        "host's side; for the rest, DEL and ADD the container.",
     });
   }
 }
@@ -88,6 +91,14 @@ export const checkHostEnd = (
   if (expected === undefined) findings.add(`prevResult does not list the host interface "${host.name}"`);
   else compareMac(host, expected, findings);
   return host;
+};
+
+/** Whether the host routes for the families of these addresses, which have their gateway on it. */
+export const checkForwarding = (ips: IpConfig[], findings: Findings): void => {
+  for (const family of familiesWithoutForwarding(familiesOf(ips)))
+    findings.add(
+      `the host does not forward IPv${family} (${FORWARDING_SYSCTLS[family].replaceAll('/', '.')})`,
+    );
 };
 
 /** The addresses of prevResult that belong to this interface. */

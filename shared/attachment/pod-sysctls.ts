@@ -36,8 +36,18 @@ export const prepareHostDevice = (name: string): void => {
   writeSysctl(`net/ipv6/conf/${name}/accept_dad`, '0');
 };
 
+/** The settings by which the host routes for a family. */
+export const FORWARDING_SYSCTLS = { 4: 'net/ipv4/ip_forward', 6: 'net/ipv6/conf/all/forwarding' } as const;
+
+/** The families of addresses, each once. */
+export const familiesOf = (ips: IpConfig[]): (4 | 6)[] =>
+  ([4, 6] as const).filter((family) => ips.some(({ address }) => address.includes(':') === (family === 6)));
+
 /** Lets the host route for the families that have a gateway on it. */
 export const enableForwarding = (ips: IpConfig[]): void => {
-  if (ips.some(({ address }) => !address.includes(':'))) writeSysctl('net/ipv4/ip_forward', '1');
-  if (ips.some(({ address }) => address.includes(':'))) writeSysctl('net/ipv6/conf/all/forwarding', '1');
+  for (const family of familiesOf(ips)) writeSysctl(FORWARDING_SYSCTLS[family], '1');
 };
+
+/** The families of these addresses for which the host does not route, though it should. */
+export const familiesWithoutForwarding = (families: readonly (4 | 6)[]): (4 | 6)[] =>
+  families.filter((family) => readSysctl(FORWARDING_SYSCTLS[family]) === '0');

@@ -1,6 +1,11 @@
 import type { Call } from '../cni/plugin.ts';
 import type { IpConfig } from '../cni/types.ts';
-import { type AttachmentRecord, removeAttachment, saveAttachment } from '../store/attachments.ts';
+import {
+  type AttachmentRecord,
+  type HostSideRecord,
+  removeAttachment,
+  saveAttachment,
+} from '../store/attachments.ts';
 import { masqueradeAddresses } from './filters.ts';
 import { ownerOf } from './owner.ts';
 import type { Undo } from './undo.ts';
@@ -8,8 +13,9 @@ import type { Undo } from './undo.ts';
 /** Writes the attachment's record before the kernel is touched, so that DEL and GC know what a kill may leave. */
 export const rememberAttachment = (
   call: Call,
-  made: Pick<AttachmentRecord, 'plugin' | 'masquerade' | 'spoofCheck'> & {
+  made: Pick<AttachmentRecord, 'plugin' | 'masquerade' | 'spoofCheck' | 'mac'> & {
     hostInterface: string;
+    host: HostSideRecord;
     ips: IpConfig[];
   },
   undo: Undo,

@@ -114,7 +114,8 @@ const ATTEMPTS = 4;
 const ADDITION_MS = 8;
 const DELETION_MS = 2;
 
-const wantedByFamily = (
+/** What a container wants of each family that it has addresses of. */
+export const wantedByFamily = (
   { network, containerId }: Owner,
   addresses: readonly PodAddress[],
 ): { family: IpFamily; wanted: IptablesMasquerade }[] =>

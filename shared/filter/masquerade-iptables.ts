@@ -52,9 +52,12 @@ export const createCommands = ({ chain, inChain, jumps }: IptablesMasquerade): s
 
 /** What `table` lacks, undefined when it has everything. */
 export const missingCommands = (wanted: IptablesMasquerade, table: IptablesTable): string[] | undefined => {
-  const commands = missingRules(wanted, table);
-  if (!table.chains.includes(wanted.chain)) commands.unshift(`-N ${wanted.chain}`);
-  return commands.length === 0 ? undefined : commands;
+  const missing = missingRules(wanted, table);
+  if (!table.chains.includes(wanted.chain)) return [`-N ${wanted.chain}`, ...missing];
+  if (missing.length === 0) return undefined;
+  // Behind a rule that masquerades, an exemption would exempt nothing.
+  const exemption = `-A ${wanted.chain} -d `;
+  return missing.map((rule) => (rule.startsWith(exemption) ? rule.replace(/^-A/, '-I') : rule));
 };
 
 /** The rules that `table` lacks. */

@@ -79,7 +79,7 @@ export const checkMasquerade = (
   ]);
   if (missing.length === 0) return;
   throw new CniError(ErrorCode.checkFailed, `the packet filter (${backend}) is incomplete: ${missing[0]}`, {
-    details: `${missing.join('; ')}. Something else has changed the rules; a new ADD makes them again.`,
+    details: `${missing.join('; ')}. Something else has changed the rules; "podwire repair" puts them back.`,
   });
 };
 

@@ -20,16 +20,22 @@ export interface NftLack {
   what: string;
   /** The commands that mend it, once its table is there. */
   commands: string[];
+  /** Of an element that somebody else has: that owner's comment. */
+  takenBy?: string;
 }
 
 /** What the kernel lacks of the plans; read by netlink, without a child. */
 export const findNftLacks = (socket: NftSocket, plans: readonly NftPlan[]): NftLack[] => [
   ...findFrameLacks(socket, plans),
-  ...plans.flatMap((plan) => plan.elements.flatMap((element) => elementLack(socket, element))),
+  ...findElementLacks(socket, plans),
 ];
 
+/** As `findNftLacks`, for what is one owner's alone. */
+export const findElementLacks = (socket: NftSocket, plans: readonly NftPlan[]): NftLack[] =>
+  plans.flatMap((plan) => plan.elements.flatMap((element) => elementLack(socket, element)));
+
 /** As `findNftLacks`, for what all owners share: the chains with their hooks and rules. */
-const findFrameLacks = (socket: NftSocket, plans: readonly NftPlan[]): NftLack[] =>
+export const findFrameLacks = (socket: NftSocket, plans: readonly NftPlan[]): NftLack[] =>
   mergeFrames(plans).flatMap((table) => table.chains.flatMap((chain) => chainLack(socket, table, chain)));
 
 /** One transaction that gives the kernel all that it lacks; empty when it lacks nothing. */
@@ -54,6 +60,9 @@ const chainLack = (socket: NftSocket, table: NftTable, chain: NftChain): NftLack
   if (hook !== undefined && (state.hook !== HOOK_NUMBERS[hook.name] || state.priority !== hook.priority)) {
     return [{ what: `${label} is not attached to the ${hook.name} hook`, commands: rebuild }];
   }
+  if (hook !== undefined && state.policy === 'drop') {
+    return [{ what: `${label} drops what it does not know`, commands: rebuild }];
+  }
   const rules = readNftRules(socket, family, name, chain.name);
   if (
     sameTexts(
@@ -72,7 +81,7 @@ const elementLack = (socket: NftSocket, element: NftElement): NftLack[] => {
   if (state === undefined) return [{ what: `${label} is missing`, commands: [createCommand(element)] }];
   const replace = [deleteCommand(element), createCommand(element)];
   if (state.comment !== element.comment) {
-    return [{ what: `${label} belongs to "${state.comment}"`, commands: replace }];
+    return [{ what: `${label} belongs to "${state.comment}"`, commands: replace, takenBy: state.comment }];
   }
   return element.jump === state.jump ? [] : [{ what: `${label} has another value`, commands: replace }];
 };

@@ -38,9 +38,13 @@ export const readNftChain = (
   return answer && parseChain(answer);
 };
 
+/** The chains of a family, each with its table. */
+export const listNftChains = (socket: NftSocket, family: NftFamily): (NftChainState & { table: string })[] =>
+  (socket.ask(encodeListChains(family)) ?? []).map(parseChain);
+
 /** The chains of a table. */
 export const readNftChains = (socket: NftSocket, family: NftFamily, table: string): NftChainState[] =>
-  (socket.ask(encodeListChains(family)) ?? []).map(parseChain).filter((chain) => chain.table === table);
+  listNftChains(socket, family).filter((chain) => chain.table === table);
 
 /** The rules of a chain, in order. */
 export const readNftRules = (

@@ -29,12 +29,40 @@ export interface AttachmentRecord {
   spoofCheck?: boolean;
   /** The packet filter that holds the attachment's rules. */
   filter?: 'nftables' | 'iptables';
+  /** The MAC of the pod's interface, the only one that the spoof check lets speak. */
+  mac?: string;
+  /** What the host has for the attachment besides the link: `podwire repair` puts it back. */
+  host?: HostSideRecord;
   /** Whatever else a plugin needs; kept as it is. */
   [key: string]: unknown;
 }
 
+/** The host's side of an attachment as ADD made it. Records of podwire 0.1 have none. */
+export interface HostSideRecord {
+  /** The families that the host routes for. */
+  forwarding: (4 | 6)[];
+  /** The host's addresses that are the pod's gateways, in CIDR notation, and the device that has them. */
+  gateways: string[];
+  gatewayDevice: string;
+  /** Destinations that the host reaches by the host interface, in CIDR notation. */
+  routes: string[];
+  /** The bridge that the host interface is a port of, as it was when ADD ended. */
+  bridge?: BridgeRecord;
+}
+
+export interface BridgeRecord {
+  name: string;
+  mac?: string;
+  mtu?: number;
+  promiscuous: boolean;
+  /** The port is in VLANs of its own, which it loses when it leaves the bridge. */
+  vlans: boolean;
+  hairpin: boolean;
+  isolated: boolean;
+}
+
 /** In /run, as the links and rules it describes do not outlive a reboot either. */
-const attachmentsDirectory = '/run/podwire/attachments';
+export const attachmentsDirectory = '/run/podwire/attachments';
 
 /** Writes or replaces an attachment's record, whole or not at all. Throws CniError 5. */
 export const saveAttachment = (record: AttachmentRecord, root = attachmentsDirectory): void => {
@@ -174,7 +202,8 @@ const writePrivately = (file: string, text: string): void => {
   }
 };
 
-const readRecord = (file: string): AttachmentRecord | undefined => {
+/** The record in a file; undefined when there is none or it can't be understood. */
+export const readRecord = (file: string): AttachmentRecord | undefined => {
   try {
     const record: unknown = JSON.parse(readFileSync(file));
     return isRecord(record) ? record : undefined;
