@@ -20,6 +20,11 @@ export const commands: CommandEntry[] = [
     load: () => import('./run/command.ts'),
   },
   {
+    name: 'repair',
+    summary: 'put back what attachments need of the host: packet filter, routes, forwarding',
+    load: () => import('./repair/command.ts'),
+  },
+  {
     name: 'version',
     summary: 'show version, build id and the CNI versions supported',
     load: () => import('./version/command.ts'),

@@ -15,6 +15,9 @@ export class PluginFailure extends CniError {
   }
 }
 
+/** A failure that the command has shown in its own way: only the exit code is left. */
+export class ReportedFailure extends Error {}
+
 /** The error object of the specification (SPEC.md, "Error"), for `--json`. */
 export const errorObject = (error: CniError): JsonObject => ({
   ...(error instanceof PluginFailure && error.cniVersion !== '' ? { cniVersion: error.cniVersion } : {}),

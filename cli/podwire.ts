@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { toCniError } from '../shared/cni/errors.ts';
 import { commands } from './commands.ts';
-import { errorObject, renderError } from './failure.ts';
+import { errorObject, ReportedFailure, renderError } from './failure.ts';
 import { styleFor, writeErr, writeOut } from './terminal.ts';
 
 const ExitCode = { success: 0, failure: 1, usage: 2 } as const;
@@ -22,6 +22,7 @@ export const runCli = async (argv: string[]): Promise<number> => {
   } catch (thrown) {
     // Commander has already printed its message; asking for help is its only success.
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? ExitCode.success : ExitCode.usage;
+    if (thrown instanceof ReportedFailure) return ExitCode.failure;
     const error = toCniError(thrown);
     if (json) writeOut(`${JSON.stringify(errorObject(error), null, 2)}\n`);
     writeErr(renderError(error, styleFor(2)));
