@@ -3,8 +3,9 @@ import {
   type IptablesMasquerade,
   missingCommands,
   missingRules,
+  strangeRules,
 } from '../../shared/filter/masquerade-iptables.ts';
-import { wantedByFamily } from '../../shared/filter/masquerade-iptables-apply.ts';
+import { ruleLacks, wantedByFamily } from '../../shared/filter/masquerade-iptables-apply.ts';
 import { podAddress } from '../../shared/filter/pod-address.ts';
 import type { IpFamily, IptablesVariant } from '../../shared/kernel/iptables.ts';
 import type { AttachmentRecord } from '../../shared/store/attachments.ts';
@@ -24,13 +25,14 @@ const familyLacks = (family: IpFamily, wanted: IptablesMasquerade, look: Look): 
   const table = look.natTable(family, variant);
   const commands = missingCommands(wanted, table);
   if (commands === undefined) return [];
-  const [first = '', ...others] = missingRules(wanted, table);
   const what = table.chains.includes(wanted.chain)
-    ? `IPv${family} rule "${first}" is missing${others.length === 0 ? '' : ` (and ${others.length} more)`}`
+    ? ruleLacks(family, wanted, table).join('; ')
     : `IPv${family} chain ${wanted.chain} is missing`;
   // A second interface of the container has the same chain.
+  const strange = new Set(strangeRules(wanted, table));
+  table.rules = table.rules.filter((rule) => !strange.has(rule));
+  table.rules.push(...missingRules(wanted, table));
   table.chains.push(wanted.chain);
-  table.rules.push(first, ...others);
   return [{ what, mend: { by: 'iptables', family, variant, commands } }];
 };
 

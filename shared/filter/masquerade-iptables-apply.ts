@@ -21,6 +21,7 @@ import {
   missingRules,
   removeCommands,
   removePresentCommands,
+  strangeRules,
 } from './masquerade-iptables.ts';
 import type { Owner } from './owner.ts';
 import type { PodAddress } from './pod-address.ts';
@@ -75,13 +76,17 @@ export const findIptablesLacks = (
 ): string[] =>
   wantedByFamily(owner, addresses).flatMap(({ family, wanted }) => {
     const lacks = variantsHolding(socket, family, wanted.chain).map((variant) =>
-      missingRules(wanted, readIptablesTable(family, variant, 'nat')),
+      ruleLacks(family, wanted, readIptablesTable(family, variant, 'nat')),
     );
     lacks.sort((first, second) => first.length - second.length);
-    const [fewest] = lacks;
-    if (fewest === undefined) return [`IPv${family} chain ${wanted.chain} is missing`];
-    return fewest.map((rule) => `IPv${family} rule "${rule}" is missing`);
+    return lacks[0] ?? [`IPv${family} chain ${wanted.chain} is missing`];
   });
+
+/** What a table lacks of the rules, or has besides them in their chain, each for a reader. */
+export const ruleLacks = (family: IpFamily, wanted: IptablesMasquerade, table: IptablesTable): string[] => [
+  ...missingRules(wanted, table).map((rule) => `IPv${family} rule "${rule}" is missing`),
+  ...strangeRules(wanted, table).map((rule) => `IPv${family} rule "${rule}" is not podwire's`),
+];
 
 /**
  * Removes the chains of a network's containers that are not in `keep`, and what is `gone` of those that

@@ -60,6 +60,18 @@ describe('iptablesMasquerade', () => {
     expect(missingCommands(wanted, empty)).toEqual(createCommands(wanted));
   });
 
+  test('an exemption that is missing comes in front of the rule that masquerades', () => {
+    const partial = parseSave(referenceSave.replace(/^-A CNI.* -j ACCEPT\n/m, ''));
+    expect(missingCommands(wanted, partial)).toEqual([`-I ${CHAIN} -d 10.1.0.0/16 ${COMMENT} -j ACCEPT`]);
+  });
+
+  test('what others put into the chain goes, but not what another interface of the container needs', () => {
+    const ours = `-A ${CHAIN} -d 10.9.0.0/16 ${COMMENT} -j ACCEPT`;
+    const strange = [`-A ${CHAIN} -j RETURN`, `-A ${CHAIN} -d 10.1.0.0/16 ${COMMENT} -j DROP`];
+    const disturbed = { ...reference, rules: [...reference.rules, ours, ...strange] };
+    expect(missingCommands(wanted, disturbed)).toEqual(strange.map((rule) => rule.replace('-A', '-D')));
+  });
+
   test('a comment that xt_comment cannot hold is hashed', () => {
     const { jumps } = iptablesMasquerade('n'.repeat(200), 'c'.repeat(64), [four]);
     expect(jumps[0]).toMatch(/"name: \\"#[0-9a-f]{32}\\" id: \\"#[0-9a-f]{32}\\""/);

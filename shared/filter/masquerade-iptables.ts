@@ -9,6 +9,8 @@ import type { PodAddress } from './pod-address.ts';
  */
 export interface IptablesMasquerade {
   chain: string;
+  /** The match that marks all of its rules. */
+  comment: string;
   /** What the chain itself holds. */
   inChain: string[];
   /** One rule in POSTROUTING for each address. */
@@ -26,6 +28,7 @@ export const iptablesMasquerade = (
   const multicast = addresses[0]?.family === 6 ? 'ff00::/8' : '224.0.0.0/4';
   return {
     chain,
+    comment,
     inChain: [
       ...new Set(addresses.map(({ subnet }) => `-A ${chain} -d ${subnet} ${comment} -j ACCEPT`)),
       `-A ${chain} ! -d ${multicast} ${comment} -j MASQUERADE`,
@@ -54,16 +57,36 @@ export const createCommands = ({ chain, inChain, jumps }: IptablesMasquerade): s
 export const missingCommands = (wanted: IptablesMasquerade, table: IptablesTable): string[] | undefined => {
   const missing = missingRules(wanted, table);
   if (!table.chains.includes(wanted.chain)) return [`-N ${wanted.chain}`, ...missing];
-  if (missing.length === 0) return undefined;
   // Behind a rule that masquerades, an exemption would exempt nothing.
   const exemption = `-A ${wanted.chain} -d `;
-  return missing.map((rule) => (rule.startsWith(exemption) ? rule.replace(/^-A/, '-I') : rule));
+  const commands = [
+    ...strangeRules(wanted, table).map(deletion),
+    ...missing.map((rule) => (rule.startsWith(exemption) ? rule.replace(/^-A/, '-I') : rule)),
+  ];
+  return commands.length === 0 ? undefined : commands;
 };
 
 /** The rules that `table` lacks. */
 export const missingRules = ({ inChain, jumps }: IptablesMasquerade, { rules }: IptablesTable): string[] => {
   const present = new Set(rules);
   return [...inChain, ...jumps].filter((rule) => !present.has(rule));
+};
+
+/**
+ * The rules in the chain that are not ours. Those of the container's other interfaces on the network are:
+ * exemptions of other subnets.
+ */
+export const strangeRules = (
+  { chain, comment, inChain }: IptablesMasquerade,
+  { rules }: IptablesTable,
+): string[] => {
+  const exemption = { start: `-A ${chain} -d `, end: ` ${comment} -j ACCEPT` };
+  return rules.filter(
+    (rule) =>
+      rule.startsWith(`-A ${chain} `) &&
+      !inChain.includes(rule) &&
+      !(rule.startsWith(exemption.start) && rule.endsWith(exemption.end)),
+  );
 };
 
 /** Takes all of it away; fails when something of it is not there, or another rule uses the chain. */
