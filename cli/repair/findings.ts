@@ -65,11 +65,10 @@ const SAME_ADDRESS = {
   advice: 'two pods have the same address: DEL one of them',
 } as const;
 
-const unknown = (error: unknown): Lack => {
-  const { message } = toCniError(error);
-  const advice = 'its record is damaged, or a tool is missing';
-  return { what: `it can't be told what is missing: ${message}`, mend: { by: 'nobody', advice } };
-};
+const unknown = (error: unknown): Lack => ({
+  what: "it can't be told what is missing",
+  mend: { by: 'nobody', advice: toCniError(error).message },
+});
 
 const frameFindings = (socket: NftSocket, plans: readonly NftPlan[]): Finding[] =>
   mergeFrames(plans).flatMap((frame) =>

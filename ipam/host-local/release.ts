@@ -2,6 +2,7 @@ import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
 import type { Attachment, Call } from '../../shared/cni/plugin.ts';
 import { existsSync } from '../../shared/kernel/files.ts';
 import type { Owner, Reservation } from '../../shared/store/reservations/record.ts';
+import { isLocalFileSystem } from '../../shared/store/reservations/stale.ts';
 import {
   type ReservationStore,
   type StoreOptions,
@@ -29,7 +30,8 @@ export const del = async ({ env, config }: Call, options: StoreOptions = {}): Pr
 /**
  * GC: frees the addresses of all attachments but the valid ones. Files that name nobody stay: nothing
  * tells whose they are. So do those made since the process began, for an ADD that the runtime did not
- * know of when it made its list. Throws CniError 5 that tells every failure, or 11.
+ * know of when it made its list; a time that is yet to come is that of a clock which was set back since,
+ * unless the file system is another machine's. Throws CniError 5 that tells every failure, or 11.
  */
 export const gc = async (
   { config, startedAt = Date.now() }: Call,
@@ -40,14 +42,16 @@ export const gc = async (
   if (!existsSync(place.directory)) return;
   const attachments = new Set(valid.map(({ containerID, ifname }) => `${containerID} ${ifname}`));
   const containers = new Set(valid.map(({ containerID }) => containerID));
-  const isWanted = ({ containerId, ifname, identity }: Reservation) =>
-    (ifname === '' ? containers.has(containerId) : attachments.has(`${containerId} ${ifname}`)) ||
-    Number(BigInt(identity.split(':')[1] ?? 0) / 1_000_000n) > startedAt;
+  const isValid = ({ containerId, ifname }: Reservation) =>
+    ifname === '' ? containers.has(containerId) : attachments.has(`${containerId} ${ifname}`);
+  const hasOurClock = isLocalFileSystem(place.directory);
   const errors = await withReservations(
     place,
     (store) => {
       store.tidy();
-      return store.sweep(isWanted);
+      const latest = hasOurClock ? Date.now() : Number.POSITIVE_INFINITY;
+      const isNew = (madeAt: number) => madeAt > startedAt && madeAt <= latest;
+      return store.sweep((reservation) => isValid(reservation) || isNew(madeAtMs(reservation)));
     },
     options,
   );
@@ -58,6 +62,10 @@ export const gc = async (
     { details: errors[0]?.details },
   );
 };
+
+/** When a reservation's file was made, in ms since 1970. */
+const madeAtMs = ({ identity }: Reservation): number =>
+  Number(BigInt(identity.split(':')[1] ?? 0) / 1_000_000n);
 
 /**
  * What an attachment holds: files with its containerID and ifname, or else those with the containerID

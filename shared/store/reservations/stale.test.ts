@@ -15,6 +15,7 @@ test.each([
   ['this boot, netns gone', made('now', '/run/netns/gone-for-good'), false],
   ['earlier boot, netns gone', made('before', '/run/netns/gone-for-good'), true],
   ['earlier boot, netns path below a file', made('before', '/etc/hostname/netns'), true],
+  ['earlier boot, netns path is a file without a netns', made('before', '/etc/hostname'), true],
   ['earlier boot, netns path exists', made('before', '/proc/self/ns/net'), false],
   [
     'earlier boot, netns of a process id that exists again',
