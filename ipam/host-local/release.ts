@@ -1,7 +1,9 @@
 import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
 import type { Attachment, Call } from '../../shared/cni/plugin.ts';
+import type { Result } from '../../shared/cni/types.ts';
+import { formatAddress, parseCidr } from '../../shared/kernel/address-math.ts';
 import { existsSync } from '../../shared/kernel/files.ts';
-import type { Owner, Reservation } from '../../shared/store/reservations/record.ts';
+import { isSameOwner, type Owner, type Reservation } from '../../shared/store/reservations/record.ts';
 import { isLocalFileSystem } from '../../shared/store/reservations/stale.ts';
 import {
   type ReservationStore,
@@ -20,12 +22,21 @@ export const del = async ({ env, config }: Call, options: StoreOptions = {}): Pr
   await withReservations(
     place,
     (store) => {
+      if (heldBy(store, env).length === 0 && isHeldAnyway(store, env, config.prevResult)) store.rescan();
       for (const reservation of heldBy(store, env)) store.release(reservation);
       store.tidy();
     },
     options,
   );
 };
+
+/** Whether a file of prevResult's addresses names the attachment, of which the index has lost the record. */
+const isHeldAnyway = (store: ReservationStore, owner: Owner, prevResult: Result | undefined): boolean =>
+  (prevResult?.ips ?? []).some(({ address }) => {
+    const cidr = parseCidr(address);
+    const holder = cidr && store.holderOf(formatAddress(cidr))?.owner;
+    return holder !== undefined && isSameOwner(holder, owner);
+  });
 
 /**
  * GC: frees the addresses of all attachments but the valid ones. Files that name nobody stay: nothing

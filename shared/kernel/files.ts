@@ -20,9 +20,12 @@ export const constants = {
   R_OK: 4,
 } as const;
 
-/** Opens a file; `mode` counts where O_CREAT makes it, less the umask. */
+/**
+ * Opens a file; `mode` counts where O_CREAT makes it, less the umask. A FIFO in a file's place holds nobody
+ * up: read, it is empty; written, ENXIO.
+ */
 export const openSync = (path: string, flags: number, mode = 0o666): number =>
-  restarted(() => libc().open(cString(path), flags | O_CLOEXEC, mode), `open ${path}`);
+  restarted(() => libc().open(cString(path), flags | O_CLOEXEC | constants.O_NONBLOCK, mode), `open ${path}`);
 
 export const closeSync = (fd: number): void => {
   libc().close(fd);

@@ -114,8 +114,7 @@ const tryOpen = (path: string): Netns | Refusal => {
   if (path === '') return { problem: 'is empty', gone: true };
   let fd: number;
   try {
-    // O_NONBLOCK, so that a FIFO does not hold us up.
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    fd = openSync(path, constants.O_RDONLY);
   } catch (cause) {
     const code = String((cause as { code?: unknown }).code);
     const problem = code === 'ENOENT' ? 'does not exist' : `cannot be opened (${code})`;

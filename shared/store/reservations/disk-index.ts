@@ -88,6 +88,7 @@ export class DiskIndex implements ReservationIndex {
 
   #readShard(name: string): string {
     const text = this.#shards.get(name) ?? readIfThere(this.#shardFile(name));
+    if (!isWhole(text)) throw new Error(`${this.#shardFile(name)} is damaged`);
     this.#shards.set(name, text);
     return text;
   }
@@ -159,6 +160,10 @@ const shardOf = ({ containerId }: Owner): string => {
   }
   return (hash & 0x1ff).toString(16);
 };
+
+/** What is cut off, or was never written by us, is not searched: a record it lacks would be an address lost. */
+const isWhole = (text: string): boolean =>
+  text === '' || (text.startsWith('{"containerId":') && text.endsWith('}\n') && !text.includes('\0'));
 
 const append = (file: string, line: string): void => {
   const fd = openSync(file, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND, 0o600);

@@ -39,7 +39,7 @@ export interface ReservationFile {
 export const readReservationFile = (place: Place, address: string): ReservationFile | undefined => {
   let fd: number;
   try {
-    fd = openSync(`${place.directory}/${address}`, constants.O_RDONLY | constants.O_NONBLOCK);
+    fd = openSync(`${place.directory}/${address}`, constants.O_RDONLY);
   } catch (error) {
     if (failedWith(error, 'ENOENT')) return undefined;
     throw error;
