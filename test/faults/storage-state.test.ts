@@ -1,33 +1,37 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { reservations } from '../plugins/kernel-state.ts';
 import { call, createPluginHost, expectError, expectSilent, networks } from '../protocol/calls.ts';
 import { expectResult, type PrintedResult } from '../support/call-plugin.ts';
 import type { TestHost } from '../support/test-host.ts';
 import { repair } from './repair-call.ts';
 
-const directory = '/var/lib/cni/networks/pods';
-const index = '/var/lib/cni/networks/.podwire/pods';
+const directory = '/var/lib/cni/networks/addresses';
+const index = '/var/lib/cni/networks/.podwire/addresses';
 const records = '/run/podwire/attachments/pods';
 
 let host: TestHost;
-beforeEach(async () => {
+beforeAll(async () => {
   host = await createPluginHost('storage-state');
-  for (const name of ['one', 'two', 'three']) await host.addPod(name);
+  await host.addPod('one');
+  await host.addPod('two');
 });
-afterEach(() => host?.dispose());
+afterEach(() => host.shell('rm -rf /var/lib/cni/networks /run/podwire/*'));
+afterAll(() => host?.dispose());
 
-const attach = async (name: string): Promise<PrintedResult> =>
-  expectResult(await call(host, { plugin: 'bridge', containerId: name, netns: `/run/netns/${name}` }));
+type PluginUnderTest = 'host-local' | 'bridge';
+
+const attach = async (name: string, plugin: PluginUnderTest = 'host-local'): Promise<PrintedResult> =>
+  expectResult(await call(host, { plugin, containerId: name, netns: `/run/netns/${name}` }));
 const add = async (name: string): Promise<string> =>
   (await attach(name)).ips?.[0]?.address?.replace(/\/.*/, '') ?? '';
-const del = (name: string, prevResult?: PrintedResult) => {
-  const container = { plugin: 'bridge', containerId: name, netns: `/run/netns/${name}` };
-  return call(host, { ...container, command: 'DEL', config: { ...networks.bridge, prevResult } });
+const del = (name: string, prevResult?: PrintedResult, plugin: PluginUnderTest = 'host-local') => {
+  const container = { plugin, containerId: name, netns: `/run/netns/${name}` };
+  return call(host, { ...container, command: 'DEL', config: { ...networks[plugin], prevResult } });
 };
-const gc = (valid: string[]) => {
+const gc = (valid: string[], plugin: PluginUnderTest = 'host-local') => {
   const attachments = valid.map((containerID) => ({ containerID, ifname: 'eth0' }));
-  const config = { ...networks.bridge, 'cni.dev/valid-attachments': attachments };
-  return call(host, { plugin: 'bridge', command: 'GC', config });
+  const config = { ...networks[plugin], 'cni.dev/valid-attachments': attachments };
+  return call(host, { plugin, command: 'GC', config });
 };
 const shows = (script: string): Promise<string> => host.shell(script);
 
@@ -58,7 +62,7 @@ describe('a reservation that is', () => {
       expectSilent(await del('one'));
       expectSilent(await gc(['two', 'three']));
       // What names nobody stays, as nothing tells whose it is; what names its pod is freed.
-      const left = await reservations(host, 'pods');
+      const left = await reservations(host, 'addresses');
       const isFreed = [
         'nobody’s, without permissions',
         'someone else’s text',
@@ -69,7 +73,7 @@ describe('a reservation that is', () => {
       await shows(`rm -rf ${directory}/${one}`);
       expectSilent(await del('two'));
       expectSilent(await del('three'));
-      expect(await reservations(host, 'pods')).toEqual([]);
+      expect(await reservations(host, 'addresses')).toEqual([]);
     },
   );
 });
@@ -84,7 +88,7 @@ describe('a file of the index that is', () => {
       expect({ file, address: two.ips }).not.toEqual({ file, address: one.ips });
       expectSilent(await del('one', one));
       expectSilent(await del('two', two));
-      expect({ file, left: await reservations(host, 'pods') }).toEqual({ file, left: [] });
+      expect({ file, left: await reservations(host, 'addresses') }).toEqual({ file, left: [] });
       await shows(`rm -rf ${index}`);
     }
   });
@@ -94,11 +98,11 @@ describe('last_reserved_ip that is', () => {
   test.each(ways)('%s: ADD gives a free address or names the file, DEL works', async (way) => {
     const one = await add('one');
     await spoil(`${directory}/last_reserved_ip.0`, way);
-    const outcome = await call(host, { plugin: 'bridge', containerId: 'two', netns: '/run/netns/two' });
+    const outcome = await call(host, { plugin: 'host-local', containerId: 'two' });
     if (outcome.exitCode === 0) expect(outcome.result?.ips?.[0]?.address).not.toContain(`${one}/`);
     else expectError(outcome, 5, 'last_reserved_ip.0');
     for (const name of ['one', 'two']) expectSilent(await del(name));
-    expect(await reservations(host, 'pods')).toEqual([]);
+    expect(await reservations(host, 'addresses')).toEqual([]);
   });
 });
 
@@ -106,36 +110,27 @@ describe('the lock that is', () => {
   test.each(ways)('%s: it locks, or is an error that names it, and nothing is left', async (way) => {
     await add('one');
     await spoil(`${directory}/lock`, way);
-    const outcome = await call(host, { plugin: 'bridge', containerId: 'two', netns: '/run/netns/two' });
+    const outcome = await call(host, { plugin: 'host-local', containerId: 'two' });
     if (outcome.exitCode === 0) {
       expectSilent(await del('two'));
       expectSilent(await del('one'));
     } else {
       expectError(outcome, 5, `${directory}/lock`);
-      expect(await shows(`ls ${records}`)).toBe('one.eth0\n');
       await shows(`rm -rf ${directory}/lock`);
       for (const name of ['one', 'two']) expectSilent(await del(name));
     }
-    expect(await reservations(host, 'pods')).toEqual([]);
+    expect(await reservations(host, 'addresses')).toEqual([]);
   });
 });
 
 describe('an attachment’s record that is', () => {
   test.each(ways)('%s: CHECK, DEL and GC do without it, repair says so', async (way) => {
-    const added = await call(host, { plugin: 'bridge', containerId: 'one', netns: '/run/netns/one' });
-    expectSilent(added);
-    await add('two');
+    const one = { plugin: 'bridge', containerId: 'one', netns: '/run/netns/one' };
+    const prevResult = await attach('one', 'bridge');
+    await attach('two', 'bridge');
     await spoil(`${records}/one.eth0`, way);
-    const config = { ...networks.bridge, prevResult: added.result };
-    expectSilent(
-      await call(host, {
-        plugin: 'bridge',
-        containerId: 'one',
-        netns: '/run/netns/one',
-        command: 'CHECK',
-        config,
-      }),
-    );
+    const config = { ...networks.bridge, prevResult };
+    expectSilent(await call(host, { ...one, command: 'CHECK', config }));
     const report = await repair(host);
     expect(report).toMatchObject({ exitCode: 0, repaired: [], failed: [] });
     if (way === 'nobody’s, without permissions')
@@ -144,7 +139,7 @@ describe('an attachment’s record that is', () => {
       expect(report.attachments).toBe(1);
       expect(report.skipped.map(({ what }) => what).join()).toContain(`${records}/one.eth0`);
     }
-    const deleted = await del('one');
+    const deleted = await del('one', undefined, 'bridge');
     // A directory is nothing that ADD can have made: everything else is gone, and the error names it.
     if (way === 'a directory') expectError(deleted, 5, `${records}/one.eth0`);
     else expectSilent(deleted);
@@ -152,7 +147,7 @@ describe('an attachment’s record that is', () => {
     expect((await shows('ip -o link show type veth')).trim().split('\n')).toHaveLength(1);
     expect(await shows('nft list map inet podwire_masquerade pods4')).not.toContain('one eth0');
     await shows(`rm -rf ${records}/one.eth0`);
-    expectSilent(await gc([]));
+    expectSilent(await gc([], 'bridge'));
     expect(await reservations(host, 'pods')).toEqual([]);
   });
 });
@@ -160,8 +155,8 @@ describe('an attachment’s record that is', () => {
 test('foreign files in the directory are left alone', async () => {
   await add('one');
   await shows(`cd ${directory}
-    echo notes >README; : >.hidden; : >10.30.0.9.bak; : >.10.30.0.2.swp; : >10.30.0.300; : >10.030.0.7
-    mkdir subdirectory; : >subdirectory/10.30.0.8; ln -s /etc/hostname link; : >last_reserved_ip.0.tmp
+    echo notes >README; : >.hidden; : >10.32.0.9.bak; : >.10.32.0.2.swp; : >10.32.0.300; : >10.032.0.7
+    mkdir subdirectory; : >subdirectory/10.32.0.8; ln -s /etc/hostname link; : >last_reserved_ip.0.tmp
     chown 65534 README; mkdir /var/lib/cni/networks/foreign; : >/var/lib/cni/networks/foreign/file`);
   const list = () =>
     shows(`cd /var/lib/cni/networks; find . -not -path './.podwire*' -not -name 'last_reserved_ip.0' | sort`);
@@ -175,10 +170,10 @@ test('foreign files in the directory are left alone', async () => {
 });
 
 test('directories of another owner and without permissions serve root all the same', async () => {
-  const one = await add('one');
+  const one = await attach('one', 'bridge');
   await shows('find /var/lib/cni /run/podwire -type d -exec chown 65534:65534 {} + -exec chmod 0 {} +');
-  expect(await add('two')).not.toBe(one);
+  expect((await attach('two', 'bridge')).ips).not.toEqual(one.ips);
   expect(await repair(host)).toMatchObject({ exitCode: 0, attachments: 2, intact: 2 });
-  for (const name of ['one', 'two']) expectSilent(await del(name));
+  for (const name of ['one', 'two']) expectSilent(await del(name, undefined, 'bridge'));
   expect(await reservations(host, 'pods')).toEqual([]);
 });
