@@ -46,9 +46,11 @@ export const findLacks = (
       planned.flatMap(({ plans }) => plans),
     ),
   );
+  const missing = new Set<string>();
   for (const { subject, plans } of planned) {
     for (const { what, commands, takenBy } of findElementLacks(socket, plans)) {
-      const isOthers = takenBy !== undefined && living.has(takenBy);
+      const isOthers = missing.has(what) || (takenBy !== undefined && living.has(takenBy));
+      missing.add(what);
       const mend = isOthers ? SAME_ADDRESS : { by: 'nft' as const, commands };
       findings.push({ subject, lack: { what, mend } });
     }

@@ -91,8 +91,8 @@ const repairSome = async (
   let failures: Failures = new Map();
   const own = new Set(open.map(({ subject }) => subject).filter((subject) => subject !== undefined));
   for (let round = 1; open.length > 0; round++) {
-    for (const finding of open) found.set(keyOf(finding), finding);
     const mendable = open.filter(({ lack }) => lack.mend.by !== 'nobody');
+    for (const finding of mendable) found.set(keyOf(finding), finding);
     if (report.dryRun || mendable.length === 0 || round > ROUNDS) break;
     failures = await mendAll(
       socket,
