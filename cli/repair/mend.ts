@@ -8,7 +8,7 @@ import type { NftSocket } from '../../shared/kernel/nft-socket.ts';
 import type { Lack, Mend } from './lack.ts';
 
 /** What stood in the way, by the lack that was to be mended. */
-export type Failures = Map<Lack, string>;
+type Failures = Map<Lack, string>;
 
 /**
  * Mends what it can, with few children for all of it, and returns what failed. A success is no proof:

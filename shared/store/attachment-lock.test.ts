@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { runProgram, startTool } from '../kernel/command.ts';
-import { withAttachment, withOtherAttachments } from './attachment-lock.ts';
+import { withAttachment, withIdleAttachments, withOtherAttachments } from './attachment-lock.ts';
 
 let directory: string;
 let file: string;
@@ -170,5 +170,29 @@ describe('withOtherAttachments', () => {
       ),
     );
     expect(done).toHaveLength(20);
+  });
+});
+
+describe('withIdleAttachments', () => {
+  test('has those on which no call is at work, and nobody else has them meanwhile', async () => {
+    const owners = [owner('a'), owner('b'), owner('c')];
+    await withAttachment(
+      owner('b'),
+      async () => {
+        const seen = await withIdleAttachments(
+          owners,
+          async (idle) => ({ idle, free: [await isFreeFor(owner('a')), await isFreeFor(owner('d'))] }),
+          { file },
+        );
+        expect(seen).toEqual({ idle: [owner('a'), owner('c')], free: [false, true] });
+      },
+      { file },
+    );
+    for (const name of owners) expect(await isFreeFor(name)).toBe(true);
+  });
+
+  test('has all where the file can not be made', async () => {
+    writeFileSync(join(directory, 'locks'), '');
+    expect(await withIdleAttachments([owner('a')], (idle) => idle, { file })).toEqual([owner('a')]);
   });
 });

@@ -36,6 +36,24 @@ export const withOtherAttachments = <T>(
   options: Options = {},
 ): Promise<T> => withRanges(rangesBeside(network, valid), body, options);
 
+/**
+ * Runs `body` with those of the attachments on which no call is at work, while nothing else changes them;
+ * it does not wait for the others.
+ */
+export const withIdleAttachments = async <O extends Owner, T>(
+  owners: readonly O[],
+  body: (idle: O[]) => T | Promise<T>,
+  { file = lockFile }: { file?: string } = {},
+): Promise<T> => {
+  const fd = openIfPossible(file);
+  if (fd === undefined) return body([...owners]);
+  return holding(fd, () => {
+    const idle = owners.filter((owner) => tryLockRange(fd, rangeOf(owner)));
+    giveToTools(fd);
+    return body(idle);
+  });
+};
+
 interface Options extends LockOptions {
   file?: string;
 }
@@ -47,13 +65,20 @@ const withRanges = async <T>(
 ): Promise<T> => {
   const fd = openIfPossible(file);
   if (fd === undefined) return body();
-  try {
+  return holding(fd, async () => {
     // In ascending order, so that two that want several never wait for each other.
     for (const range of ranges) {
       if (tryLockRange(fd, range)) continue;
       await pollForLock(() => tryLockRange(fd, range), describe(fd, range), options);
     }
     giveToTools(fd);
+    return body();
+  });
+};
+
+/** Runs `body`, which takes locks for `fd`; afterwards they are given up, also by the tools that have them. */
+const holding = async <T>(fd: number, body: () => T | Promise<T>): Promise<T> => {
+  try {
     return await body();
   } finally {
     giveToTools(undefined);

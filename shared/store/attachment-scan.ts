@@ -15,12 +15,16 @@ export interface AttachmentScan {
 export const scanAttachments = (root: string, networks?: readonly string[]): AttachmentScan => {
   const scan: AttachmentScan = { records: [], unreadable: [] };
   for (const network of networks ?? visibleNames(root)) {
-    for (const name of visibleNames(`${root}/${network}`)) {
-      const file = `${root}/${network}/${name}`;
-      const record = readRecord(file);
+    const directory = `${root}/${network}`;
+    const others: string[] = [];
+    for (const name of visibleNames(directory)) {
+      const record = readRecord(`${directory}/${name}`);
       if (record?.network === network) scan.records.push(record);
-      else scan.unreadable.push(file);
+      else others.push(name);
     }
+    // One that a DEL has just removed is none of them.
+    const present = others.length === 0 ? [] : visibleNames(directory);
+    for (const name of others) if (present.includes(name)) scan.unreadable.push(`${directory}/${name}`);
   }
   return scan;
 };

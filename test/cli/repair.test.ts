@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { breakTool, brokenEnv } from '../faults/broken-tools.ts';
 import { intact, repair, startRepair } from '../faults/repair-call.ts';
 import { attachPod } from '../plugins/attachment.ts';
 import { expectPlugins, podwireBin } from '../support/binaries.ts';
@@ -109,6 +110,19 @@ describe('left alone, with a notice', () => {
       attachments: 0,
       skipped: [{ what: 'the pod is gone' }],
     });
+  });
+
+  test('an attachment that another call is at work on', async () => {
+    const { attachment } = await attach(bridge, 'busy');
+    await attach(bridge, 'idle');
+    await breakTool(host, 'nft', '*', 'sleep 2; real "$@"');
+    const deletion = attachment.attempt('DEL', { env: brokenEnv });
+    await expect.poll(() => host.exec(['ip', '-o', 'link'])).not.toContain(attachment.port);
+    await host.exec(['nft', 'delete', 'table', 'bridge', 'podwire_spoof']);
+    const { skipped } = await repair(host);
+    expect(skipped.map(({ containerId }) => containerId)).toEqual(['busy']);
+    expect((await deletion).exitCode).toBe(0);
+    expect(await repair(host)).toEqual(intact(1));
   });
 
   test('an ADD that is under way or was killed, and files that are no records', async () => {
