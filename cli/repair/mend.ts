@@ -1,8 +1,8 @@
 import { toCniError } from '../../shared/cni/errors.ts';
 import { tableCommands } from '../../shared/filter/nft-plan.ts';
+import { isPlainWord } from '../../shared/kernel/batch.ts';
 import { runCommand } from '../../shared/kernel/command.ts';
-import { isPlainWord } from '../../shared/kernel/ip-batch.ts';
-import { natTransactionFailure, startNatTransaction } from '../../shared/kernel/iptables.ts';
+import { iptablesFailure, startNatTransaction } from '../../shared/kernel/iptables.ts';
 import { classifyNftFailure, nftError, startNft } from '../../shared/kernel/nft.ts';
 import type { NftSocket } from '../../shared/kernel/nft-socket.ts';
 import type { Lack, Mend } from './lack.ts';
@@ -106,5 +106,5 @@ const restore = async (
   const commands = lacks.flatMap(({ mend }) => mend.commands);
   const result = await startNatTransaction(socket, family, variant, commands).result();
   if (result.exitCode === 0) return;
-  note(lacks, failures, natTransactionFailure(family, variant, result, 'ipMasq').message);
+  note(lacks, failures, iptablesFailure(family, variant, result, 'ipMasq').message);
 };

@@ -12,6 +12,7 @@ const cases = rows.flatMap((row) =>
 );
 test.for(cases)(
   `$title: $verb that is hit at any step leaves nothing (PODWIRE_FAULTS_SEED=${seed})`,
+  { timeout: 180_000 },
   async ({ row, verb }, context) => {
     requireTool(context, 'strace');
     const { failures, hits, clean } = await runRow(row, verb, { count, seed, jobs: 1 });
@@ -19,5 +20,4 @@ test.for(cases)(
     expect(hits).toBeGreaterThan(0);
     expect(clean).toBe(hits);
   },
-  180_000,
 );

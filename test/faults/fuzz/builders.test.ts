@@ -22,7 +22,8 @@ import {
 import { isStaleComment, networkPrefixes, type Owner, ownerComment } from '../../../shared/filter/owner.ts';
 import { podAddress } from '../../../shared/filter/pod-address.ts';
 import { spoofCheckPlan } from '../../../shared/filter/spoof-check.ts';
-import { IpBatch, isPlainWord } from '../../../shared/kernel/ip-batch.ts';
+import { isPlainWord } from '../../../shared/kernel/batch.ts';
+import { IpBatch } from '../../../shared/kernel/ip-batch.ts';
 import { orCniError } from './cni-errors.ts';
 import { hostileText } from './hostile.ts';
 import { holds } from './settings.ts';
