@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { podwireBin } from '../../support/binaries.ts';
 import {
   callPlugin,
@@ -9,8 +9,8 @@ import {
 import { type Outcome, systemPath } from '../../support/process.ts';
 import { leftovers, type Snapshot, snapshot } from '../../support/snapshot.ts';
 import { createHost, type TestHost } from '../../support/test-host.ts';
-import { waitUntil } from '../../support/wait-until.ts';
 import type { TracedSteps } from './plan.ts';
+import { untilQuiet } from './quiet.ts';
 import { silent } from './recoveries.ts';
 import type { FaultRow, PluginConfig } from './rows.ts';
 import { installWrappers, prepareWrappers, toolSteps, wrappersPath } from './tool-wrappers.ts';
@@ -110,7 +110,7 @@ export class Stage {
     if (verb === 'DEL') must('ADD', await this.call('ADD'));
     prepareWrappers(this.host);
     must(`${verb} with its tools under strace`, await this.withTracedTools(verb));
-    await this.untilQuiet();
+    await untilQuiet(this.host);
     const tools = toolSteps(this.host);
     must('DEL', await this.call('DEL'));
     return { plugin, tools };
@@ -118,7 +118,7 @@ export class Stage {
 
   /** What is not as it was at first, as a text; undefined when everything is. */
   async difference(): Promise<string | undefined> {
-    await this.untilQuiet();
+    await untilQuiet(this.host);
     const { added, removed } = leftovers(this.#before, await look(this.host));
     if (added.length === 0 && removed.length === 0) return undefined;
     return [...added.map((line) => `+ ${line}`), ...removed.map((line) => `- ${line}`)].join('\n');
@@ -139,23 +139,12 @@ export class Stage {
       .map(({ local }) => local);
   }
 
-  /**
-   * Waits for the tools: a call returns when what they did is visible, and leaves them to sit out the kernel's
-   * grace period. Throws when one stays.
-   */
-  async untilQuiet(): Promise<void> {
-    const ours = readlinkSync(`/proc/${this.host.pid}/ns/mnt`);
-    const others = () =>
-      readdirSync('/proc').filter((pid) => pid !== String(this.host.pid) && isIn(pid, ours));
-    await waitUntil('no process is left on the host', () => others().length === 0);
-  }
-
   /** What strace wrote of an undisturbed call. */
   async #traced(verb: Verb, options: string[]): Promise<Map<number, TracedCall[]>> {
     if (verb === 'DEL') must('ADD', await this.call('ADD'));
     const outcome = await this.straced(verb, [...options, '-o', '/run/trace', '-e', tracedCalls]);
     if (outcome.exitCode !== 0) throw new Error(`${verb} under strace: ${outcome.stdout}${outcome.stderr}`);
-    await this.untilQuiet();
+    await untilQuiet(this.host);
     must('DEL', await this.call('DEL'));
     return parseTrace(readFileSync(this.host.path('/run/trace'), 'utf8'));
   }
@@ -196,13 +185,4 @@ const pluginCall = (
 const must = (title: string, outcome: PluginOutcome): void => {
   const problem = silent(title, outcome);
   if (problem !== undefined) throw new Error(problem);
-};
-
-const isIn = (pid: string, mountNamespace: string): boolean => {
-  try {
-    return /^\d+$/.test(pid) && readlinkSync(`/proc/${pid}/ns/mnt`) === mountNamespace;
-  } catch {
-    // It has ended.
-    return false;
-  }
 };
