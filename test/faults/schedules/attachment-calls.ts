@@ -54,6 +54,7 @@ const add = async (run: Run, attachment: Attachment, random: Random): Promise<vo
     if (before === 'lives') throw failure(run, attachment, 'a second ADD succeeded');
     if (container.pod === undefined) throw failure(run, attachment, 'ADD succeeded without a netns');
     Object.assign(attachment, { state: 'present', result: outcome.result, netns });
+    attachment.changes += 1;
     const { addresses } = attachment;
     if (addresses.length !== spec.addressesEach)
       throw failure(run, attachment, `ADD returned ${addresses.length} addresses`);
@@ -77,8 +78,9 @@ const del = async (run: Run, attachment: Attachment, random: Random): Promise<vo
     prevResult: random.chance(0.7) ? attachment.result : undefined,
     ...(withoutNetns ? { netns: '' } : {}),
   });
-  if (outcome.exitCode === 0) Object.assign(attachment, { state: 'absent', result: undefined });
-  else tear(attachment, before);
+  if (outcome.exitCode !== 0) return tear(attachment, before);
+  Object.assign(attachment, { state: 'absent', result: undefined });
+  attachment.changes += 1;
 };
 
 const check = async (run: Run, attachment: Attachment, random: Random): Promise<void> => {

@@ -43,8 +43,10 @@ export class Attachment {
   result: PrintedResult | undefined;
   /** The netns of that ADD. */
   netns = '';
-  /** Counts the calls about it, so that a GC can tell whether one came in between. */
+  /** Counts the calls about it, so that a GC can tell whether one came in between, … */
   calls = 0;
+  /** … and those of them that were an ADD or a DEL and succeeded, after which its state is certain. */
+  changes = 0;
   isInFlight = false;
 
   constructor(container: Container, network: Network, ifname: string) {

@@ -57,18 +57,19 @@ const collect = async (
   random: Random,
   ...remarks: string[]
 ): Promise<void> => {
-  const calls = new Map(going.map((attachment) => [attachment, attachment.calls]));
+  const before = new Map(going.map((attachment) => [attachment, { ...attachment }]));
   const valid = attachments
-    .filter((attachment) => !calls.has(attachment))
+    .filter((attachment) => !before.has(attachment))
     .map(({ container, ifname }) => ({ containerID: container.id, ifname }));
   if (going.length > 0)
     remarks.push(`without ${going.map(({ container, ifname }) => `${container.id} ${ifname}`).join(', ')}`);
   const config = { ...spec.config, 'cni.dev/valid-attachments': valid };
   const outcome = await run.call(random, { command: 'GC', config }, { network: spec.name, remarks }, []);
-  for (const [attachment, before] of calls) {
-    // A call that came in between has decided.
-    if (attachment.calls !== before) continue;
-    if (outcome.exitCode === 0) Object.assign(attachment, { state: 'absent', result: undefined });
+  for (const [attachment, { calls, changes }] of before) {
+    // An ADD or DEL that came in between has decided; after any other call, nobody knows which was first.
+    if (attachment.changes !== changes) continue;
+    if (outcome.exitCode === 0 && attachment.calls === calls)
+      Object.assign(attachment, { state: 'absent', result: undefined });
     else attachment.state = 'torn';
   }
 };
