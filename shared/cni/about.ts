@@ -20,6 +20,10 @@ export const supportedVersions: readonly string[] = [
 
 export const newestVersion = '1.1.0';
 
+/** The versions of a plugin that has a lowest one. */
+export const versionsFrom = (lowest: string | undefined): readonly string[] =>
+  lowest === undefined ? supportedVersions : supportedVersions.slice(supportedVersions.indexOf(lowest));
+
 /** What a plugin prints when it is called without CNI_COMMAND, as the reference library does. */
-export const aboutText = (title: string): string =>
-  `CNI ${title} plugin podwire ${version} (${buildId})\nCNI protocol versions supported: ${supportedVersions.join(', ')}\n`;
+export const aboutText = (title: string, lowest?: string): string =>
+  `CNI ${title} plugin podwire ${version} (${buildId})\nCNI protocol versions supported: ${versionsFrom(lowest).join(', ')}\n`;

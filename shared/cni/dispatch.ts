@@ -1,5 +1,5 @@
 import { withAttachment, withOtherAttachments } from '../store/attachment-lock.ts';
-import { aboutText, newestVersion, supportedVersions } from './about.ts';
+import { aboutText, newestVersion, supportedVersions, versionsFrom } from './about.ts';
 import { parseConfig, peekVersion, validAttachments } from './config.ts';
 import { isDelegatedProcess } from './delegate.ts';
 import { parseEnvironment } from './environment.ts';
@@ -20,14 +20,14 @@ const versionInputWaitMs = 100;
  */
 export const runPlugin = async (plugin: Plugin, findBuiltin: FindBuiltin): Promise<number> => {
   if (!process.env.CNI_COMMAND) {
-    writeAll(2, aboutText(plugin.title));
+    writeAll(2, aboutText(plugin.title, plugin.minVersion));
     return 0;
   }
   let stdin: Uint8Array = new Uint8Array();
   try {
     const env = parseEnvironment(process.env, plugin.knownArgs);
     if (env.command === 'VERSION') {
-      printVersion(readStdinIfReady(versionInputWaitMs));
+      printVersion(plugin, readStdinIfReady(versionInputWaitMs));
       return 0;
     }
     stdin = readStdin();
@@ -132,9 +132,9 @@ const watchSignals = (details: string): (() => Promise<void>) => {
   };
 };
 
-const printVersion = (stdin: Uint8Array): void => {
+const printVersion = ({ minVersion }: Plugin, stdin: Uint8Array): void => {
   const version = peekVersion(stdin) ?? newestVersion;
-  writeAll(1, printable({ cniVersion: version, supportedVersions: [...supportedVersions] }));
+  writeAll(1, printable({ cniVersion: version, supportedVersions: [...versionsFrom(minVersion)] }));
 };
 
 const printError = (error: CniError, givenVersion: string | undefined): void => {

@@ -415,7 +415,10 @@ describe('STATUS', () => {
   });
 });
 
-test('VERSION and the about text name the plugin', async () => {
+test('VERSION and the about text name the versions whose results have interfaces', async () => {
+  const versions = allVersions.slice(2);
   const { stderr } = await host.attempt([`${podwireBin}/bandwidth`]);
-  expect(stderr).toContain('CNI bandwidth plugin');
+  expect(stderr).toMatch(/CNI bandwidth plugin .*\n.*: 0\.3\.0, 0\.3\.1, /);
+  const { stdout } = await host.attempt([`${podwireBin}/bandwidth`], { env: { CNI_COMMAND: 'VERSION' } });
+  expect(JSON.parse(stdout)).toMatchObject({ supportedVersions: versions });
 });
