@@ -15,8 +15,21 @@ const ipam = {
 };
 const [rate, other] = [20_000_000, 40_000_000];
 
-/** Of the limit: payload is 95 % of what the kernel counts, and a slow machine must not fail a test. */
-const within = (limit: number) => ({ least: 0.85 * limit, most: 1.15 * limit });
+/**
+ * Within 15 % of a limit; payload is 95 % of what the kernel counts. A machine that has no time for the
+ * transfer gets two more chances to reach it, but none to exceed it.
+ */
+const expectLimit = async (limit: number, measure: () => Promise<number>): Promise<void> => {
+  for (let attempt = 1; ; attempt += 1) {
+    const speed = await measure();
+    expect(speed).toBeLessThan(1.15 * limit);
+    if (speed > 0.85 * limit) return;
+    if (attempt === 3) expect(speed).toBeGreaterThan(0.85 * limit);
+  }
+};
+
+const expectMore = async (limit: number, measure: () => Promise<number>): Promise<void> =>
+  expect(await measure()).toBeGreaterThan(3 * limit);
 
 describe('traffic of a container whose bandwidth is limited', () => {
   let host: TestHost;
@@ -47,17 +60,10 @@ describe('traffic of a container whose bandwidth is limited', () => {
     const { ips = [] } = await addChain(host, chain);
     return ips.map(({ address }) => address.replace(/\/.*/, ''));
   };
-  /** To the pod and from it at once, by IPv4 or IPv6. */
-  const measure = async (addresses: string[], index: 0 | 1): Promise<[number, number]> =>
-    Promise.all([
-      throughput(outside.place, pod, { address: addresses[index] ?? '' }),
-      throughput(pod, outside.place, { address: outside.addresses[index] ?? '' }),
-    ]);
-  const expectLimit = (actual: number, limit: number): void => {
-    const { least, most } = within(limit);
-    expect(actual).toBeGreaterThan(least);
-    expect(actual).toBeLessThan(most);
-  };
+  const toPod = (addresses: string[], index: 0 | 1) => (): Promise<number> =>
+    throughput(outside.place, pod, { address: addresses[index] ?? '' });
+  const fromPod = (index: 0 | 1) => (): Promise<number> =>
+    throughput(pod, outside.place, { address: outside.addresses[index] ?? '' });
 
   test.for([
     { what: 'routed, with bursts', network: { type: 'ptp' }, bursts: true },
@@ -66,40 +72,40 @@ describe('traffic of a container whose bandwidth is limited', () => {
     const given = bursts ? { ingressBurst: 400_000, egressBurst: 800_000 } : {};
     const addresses = await attach({ ingressRate: rate, egressRate: other, ...given }, network);
     for (const index of [0, 1] as const) {
-      const [to, from] = await measure(addresses, index);
-      expectLimit(to, rate);
-      expectLimit(from, other);
+      await Promise.all([expectLimit(rate, toPod(addresses, index)), expectLimit(other, fromPod(index))]);
     }
   });
 
   test('a limit of one direction leaves the other alone', async () => {
-    const [to, from] = await measure(await attach({ ingressRate: rate }), 0);
-    expectLimit(to, rate);
-    expect(from).toBeGreaterThan(3 * rate);
+    const addresses = await attach({ ingressRate: rate });
+    await expectLimit(rate, toPod(addresses, 0));
+    await expectMore(rate, fromPod(0));
   });
 
   test('the burst that runtimes give for "no limit" does not let all pass', async () => {
     const runtimeConfig = { bandwidth: { ingressRate: rate, ingressBurst: 2 ** 32 - 1 } };
-    const [to] = await measure(await attach({ runtimeConfig }), 0);
-    expectLimit(to, rate);
+    await expectLimit(rate, toPod(await attach({ runtimeConfig }), 0));
   });
 
   test('a burst less than a packet still lets packets pass', async () => {
-    const [to] = await measure(await attach({ ingressRate: rate, ingressBurst: 800 }), 0);
-    expect(to).toBeGreaterThan(0.3 * rate);
+    const speed = await toPod(await attach({ ingressRate: rate, ingressBurst: 800 }), 0)();
+    expect(speed).toBeGreaterThan(0.2 * rate);
+    expect(speed).toBeLessThan(1.15 * rate);
   });
 
   const limits = { ingressRate: rate, egressRate: rate };
 
   test('unshaped subnets reach more, in both directions', async () => {
     const addresses = await attach({ ...limits, unshapedSubnets: ['198.51.100.0/24'] });
-    for (const speed of await measure(addresses, 0)) expect(speed).toBeGreaterThan(3 * rate);
-    for (const speed of await measure(addresses, 1)) expectLimit(speed, rate);
+    await expectMore(rate, toPod(addresses, 0));
+    await expectMore(rate, fromPod(0));
+    await Promise.all([expectLimit(rate, toPod(addresses, 1)), expectLimit(rate, fromPod(1))]);
   });
 
   test('only shaped subnets are limited', async () => {
     const addresses = await attach({ ...limits, shapedSubnets: ['2001:db8:51::/48', '192.0.2.0/24'] });
-    for (const speed of await measure(addresses, 0)) expect(speed).toBeGreaterThan(3 * rate);
-    for (const speed of await measure(addresses, 1)) expectLimit(speed, rate);
+    await expectMore(rate, toPod(addresses, 0));
+    await expectMore(rate, fromPod(0));
+    await Promise.all([expectLimit(rate, toPod(addresses, 1)), expectLimit(rate, fromPod(1))]);
   });
 });
