@@ -3,6 +3,7 @@ import { containerNetnsIfPresent, requireContainerNetns } from '../../shared/att
 import { hostInterfaceAlias } from '../../shared/attachment/host-interface-name.ts';
 import { ownerOf } from '../../shared/attachment/owner.ts';
 import { withUndo } from '../../shared/attachment/undo.ts';
+import { Fields } from '../../shared/cni/fields.ts';
 import type { Call, Plugin } from '../../shared/cni/plugin.ts';
 import type { Result } from '../../shared/cni/types.ts';
 import { applyShaping, startShapingTools } from '../../shared/shaping/apply.ts';
@@ -28,7 +29,7 @@ const add = (call: Call): Promise<Result> | Result => {
     const netns = requireContainerNetns(call.env);
     const tools = startShapingTools(keys, undo);
     const { name: device, mtu } = requireHostInterface(netns, call.env.ifname, prevResult);
-    const plan = planShaping(keys, { device, mtu }, chooseIfb(owner, readShapingRecord(owner)));
+    const plan = planShaping(keys, { device, mtu }, chooseIfb(owner, readShapingRecord(owner)?.shaping));
     await call.checkpoint();
     await applyShaping(call, owner, plan, tools, undo);
     return withIfb(prevResult, plan);
@@ -43,7 +44,8 @@ const withIfb = (result: Result, { egress }: ShapingPlan): Result => {
 };
 
 const del = (call: Call): Promise<void> => {
-  const { ingress } = parseBandwidthForRemoval(call.config.json, call.config.runtimeConfig);
+  const { json, runtimeConfig } = call.config;
+  const { ingress } = parseBandwidthForRemoval(new Fields(json), runtimeConfig);
   return removeShaping(ownerOf(call), containerNetnsIfPresent(call.env), ingress !== undefined);
 };
 

@@ -61,5 +61,5 @@ test.each<[JsonObject, JsonObject | undefined, RegExp]>([
   [{ unshapedSubnets: ['10.0.0.0/8'], shapedSubnets: ['fd00::/8'] }, undefined, /cannot be combined/],
 ])('%j with %j is refused, but not for a removal', (own, bandwidth, message) => {
   expect(() => parse(own, bandwidth)).toThrow(message);
-  expect(parseBandwidthForRemoval(own, bandwidth === undefined ? {} : { bandwidth })).toEqual({});
+  expect(parseBandwidthForRemoval(new Fields(own), bandwidth === undefined ? {} : { bandwidth })).toEqual({});
 });

@@ -1,5 +1,5 @@
 import { networkCidr } from '../attachment/address-compare.ts';
-import { Fields, isObject } from '../cni/fields.ts';
+import { Fields } from '../cni/fields.ts';
 import type { JsonObject } from '../cni/types.ts';
 import { parseCidr } from '../kernel/address-math.ts';
 
@@ -43,9 +43,9 @@ export const parseBandwidthKeys = (own: Fields, runtimeConfig: JsonObject): Band
 };
 
 /** As `parseBandwidthKeys`, for DEL, which must not fail on a configuration that ADD refused: then nothing was asked. */
-export const parseBandwidthForRemoval = (json: JsonObject, runtimeConfig: JsonObject): BandwidthKeys => {
+export const parseBandwidthForRemoval = (own: Fields, runtimeConfig: JsonObject): BandwidthKeys => {
   try {
-    return parseBandwidthKeys(new Fields(json), isObject(runtimeConfig) ? runtimeConfig : {});
+    return parseBandwidthKeys(own, runtimeConfig);
   } catch {
     return {};
   }

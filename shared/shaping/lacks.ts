@@ -1,19 +1,6 @@
-import { IpBatch } from '../kernel/ip-batch.ts';
-import { TcBatch } from '../kernel/tc-batch.ts';
 import type { FilterState, QdiscState } from '../kernel/tc-message.ts';
 import {
-  addBucket,
-  addIfb,
-  addIngressFilters,
-  addIngressQdisc,
-  addRoot,
-  deleteIngressFilters,
-  deleteIngressQdisc,
-  deleteRoot,
-} from './lines.ts';
-import {
   type FilterPlan,
-  INGRESS_PRIORITIES,
   ingressFilters,
   ROOT_HANDLE,
   rootFilters,
@@ -37,81 +24,6 @@ export const findShapingLacks = (plan: ShapingPlan, state: ShapingState): Shapin
   }
   return [...rootLacks(plan, state), ...ifbLacks(plan, state), ...ingressLacks(plan, state)];
 };
-
-/** What `ip` and then `tc` have to do so that nothing is lacking. */
-export const mendShaping = (
-  plan: ShapingPlan,
-  state: ShapingState,
-  lacks: readonly ShapingLack[],
-): { ip: IpBatch; tc: TcBatch } => {
-  const ip = new IpBatch();
-  const tc = new TcBatch();
-  const parts = new Set(lacks.map(({ part }) => part));
-  if (parts.has('root')) {
-    if (isSet(state.root)) deleteRoot(tc, plan.device);
-    addRoot(tc, plan);
-  }
-  const { egress } = plan;
-  if (egress === undefined) return { ip, tc };
-  const { ifb, bucket } = egress;
-  const isNew = parts.has('ifb');
-  if (isNew) {
-    if (state.ifb?.kind === 'ifb') ip.add('link', 'delete', 'dev', ifb.name);
-    addIfb(ip, ifb, plan.mtu);
-  }
-  if (isNew || parts.has('ifb root')) {
-    if (!isNew && isSet(state.ifbRoot)) deleteRoot(tc, ifb.name);
-    addBucket(tc, ifb.name, bucket);
-  }
-  // A filter names the ifb by its index.
-  if (isNew || parts.has('ingress')) {
-    const isLeft = removeIngress(tc, plan.device, state);
-    if (!isLeft) addIngressQdisc(tc, plan.device);
-    addIngressFilters(tc, plan, isLeft ? state.ingress?.kind : undefined);
-  }
-  return { ip, tc };
-};
-
-/** All of a plan, for an interface that has nothing yet. */
-export const newShaping = (plan: ShapingPlan, state: ShapingState): { ip: IpBatch; tc: TcBatch } => {
-  const parts = ['root', 'ifb', 'ifb root', 'ingress'] as const;
-  return mendShaping(
-    plan,
-    state,
-    parts.map((part) => ({ part, what: '' })),
-  );
-};
-
-/**
- * Lines that take our filters away, and `ingress` with them unless others use it; false when the interface
- * is left without a place for filters.
- */
-export const removeIngress = (
-  tc: TcBatch,
-  device: string,
-  { ingress, ingressFilters: filters }: Pick<ShapingState, 'ingress' | 'ingressFilters'>,
-): boolean => {
-  if (ingress === undefined) return false;
-  if (ingress.kind === 'ingress' && !filters.some(isForeign)) {
-    deleteIngressQdisc(tc, device);
-    return false;
-  }
-  const own = filters.filter((filter) => !isForeign(filter));
-  deleteIngressFilters(
-    tc,
-    device,
-    ingress.kind,
-    own.map(({ priority }) => priority),
-  );
-  return true;
-};
-
-/** Whether a filter for what comes in cannot be ours. */
-export const isForeign = ({ kind, priority }: FilterState): boolean =>
-  kind !== 'u32' || !INGRESS_PRIORITIES.includes(priority);
-
-/** Whether somebody set it, as opposed to the kernel's own. */
-export const isSet = (qdisc: QdiscState | undefined): boolean => qdisc !== undefined && qdisc.handle !== 0;
 
 const rootLacks = (plan: ShapingPlan, state: ShapingState): ShapingLack[] => {
   const { device, ingress, selection } = plan;

@@ -4,9 +4,10 @@ import type { Netns } from '../kernel/netns.ts';
 import { runTcBatch, TcBatch } from '../kernel/tc-batch.ts';
 import { kernelHasLinkKind, kernelHasQdisc } from '../kernel/tc-support.ts';
 import { createNetns, ip, requireNamespaces } from '../kernel/test-netns.ts';
-import { findShapingLacks, mendShaping, newShaping } from './lacks.ts';
+import { findShapingLacks } from './lacks.ts';
+import { mendShaping, newShaping } from './mend.ts';
 import { planShaping, type ShapingPlan } from './plan.ts';
-import { nothingYet, readShapingState } from './state.ts';
+import { readShapingState } from './state.ts';
 
 const ifb = { name: 'bwp0', alias: 'podwire:net/pod/eth0', mac: '02:00:00:00:00:01' };
 const plans = [undefined, { shaped: false, subnets: ['10.0.0.0/8', '::/0'] }].map((selection) =>
@@ -44,7 +45,7 @@ const damages: [string, 'ip' | 'tc', string[]][] = [
 
 test.each(damages)('what is lacking is put back, and nothing else is touched: %s', (_what, tool, lines) => {
   for (const plan of plans) {
-    carryOut(newShaping(plan, nothingYet));
+    carryOut(newShaping(plan, undefined));
     expect(lacks(plan)).toEqual([]);
     const batch = new TcBatch();
     if (tool === 'ip') ip(netns, ...lines);

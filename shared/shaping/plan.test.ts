@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { BandwidthKeys } from './bandwidth-keys.ts';
 import { ifbNames } from './ifb-name.ts';
-import { findShapingLacks, newShaping } from './lacks.ts';
+import { findShapingLacks } from './lacks.ts';
+import { newShaping } from './mend.ts';
 import { planShaping } from './plan.ts';
 import { nothingYet } from './state.ts';
 import { subnetKeys } from './subnet-keys.ts';
@@ -12,7 +13,7 @@ const both: BandwidthKeys = {
   egress: { rate: 16_000_000, burst: 1_600_000 },
 };
 const linesOf = (keys: BandwidthKeys) => {
-  const { ip, tc } = newShaping(planShaping(keys, { device: 'veth0', mtu: 1500 }, ifb), nothingYet);
+  const { ip, tc } = newShaping(planShaping(keys, { device: 'veth0', mtu: 1500 }, ifb), undefined);
   return { ip: ip.toString().trimEnd().split('\n'), tc: tc.toString().trimEnd().split('\n') };
 };
 
@@ -71,7 +72,7 @@ describe('the lines for a new veth', () => {
 
   test('an interface whose name no batch can carry is refused', () => {
     const plan = planShaping(both, { device: 'a"b', mtu: 1500 }, ifb);
-    expect(() => newShaping(plan, nothingYet)).toThrow(/cannot be handed to the tc command/);
+    expect(() => newShaping(plan, undefined)).toThrow(/cannot be handed to the tc command/);
   });
 });
 

@@ -31,8 +31,7 @@ export const saveShapingRecord = (
   saveAttachment({ ...common, ...made, hostInterface, ...(complete && { complete }) }, shapingRecords);
 };
 
-/** Whether a record found among those of `shapingRecords` can be worked with. */
-export const isShapingRecord = (record: AttachmentRecord): record is ShapingRecord => {
+const isShapingRecord = (record: AttachmentRecord): record is ShapingRecord => {
   const shaping = record.shaping as Partial<ShapingPlan> | undefined;
   return typeof record.hostInterface === 'string' && typeof shaping?.device === 'string';
 };

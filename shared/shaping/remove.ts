@@ -1,4 +1,4 @@
-import { combineErrors, deleteLink } from '../attachment/detach.ts';
+import { combineErrors } from '../attachment/detach.ts';
 import type { Owner } from '../filter/owner.ts';
 import { commandFailure } from '../kernel/command.ts';
 import { type LinkState, listLinks, readLink } from '../kernel/link.ts';
@@ -8,9 +8,9 @@ import { INGRESS_PARENT, readFilters, readIngressQdisc } from '../kernel/tc.ts';
 import { TcBatch } from '../kernel/tc-batch.ts';
 import { removeAttachment } from '../store/attachments.ts';
 import { hostInterfaceIfPresent } from './host-interface.ts';
-import { ownIfbs } from './ifb.ts';
-import { removeIngress } from './lacks.ts';
+import { ownIfbs, removeLinks } from './ifb.ts';
 import { deleteRoot } from './lines.ts';
+import { removeIngress } from './mend.ts';
 import { ROOT_HANDLE } from './plan.ts';
 import { readShapingRecord, type ShapingRecord, shapingRecords } from './record.ts';
 import { readShapingState } from './state.ts';
@@ -23,11 +23,11 @@ import { readShapingState } from './state.ts';
  */
 export const removeShaping = async (owner: Owner, netns: Netns | undefined, asked = false): Promise<void> => {
   const record = readShapingRecord(owner);
-  const ifbs = ownIfbs(owner, record);
+  const ifbs = ownIfbs(owner, record?.shaping);
   const device = shapedDevice(owner, netns, record, ifbs);
   const outcomes = await Promise.allSettled([
     device === undefined ? undefined : clearDevice(device, ifbs, record, asked),
-    ...ifbs.map(({ name }) => deleteLink(name)),
+    removeLinks(ifbs),
   ]);
   const error = combineErrors(outcomes.flatMap((one) => (one.status === 'rejected' ? [one.reason] : [])));
   if (error !== undefined) throw error;
