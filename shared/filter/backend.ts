@@ -14,14 +14,27 @@ export const detectBackend = (socket: NftSocket): FilterBackend =>
  * For STATUS: throws CniError 50 that names what the backend lacks. Writes no rule; starts a child only
  * for iptables on a kernel that shows neither of its variants yet.
  */
-export const filterStatus = (backend?: FilterBackend): void =>
-  readingNft((socket) => requireBackend(socket, backend ?? detectBackend(socket)));
+export const filterStatus = (backend?: FilterBackend, feature: FilterFeature = MASQUERADE): void =>
+  readingNft((socket) => requireBackend(socket, backend ?? detectBackend(socket), feature));
 
-const requireBackend = (socket: NftSocket, backend: FilterBackend): void => {
+/** What needs the packet filter, and the key that chooses its backend, for error messages. */
+export interface FilterFeature {
+  name: string;
+  backendKey: string;
+}
+
+const MASQUERADE: FilterFeature = { name: 'ipMasq', backendKey: 'ipMasqBackend' };
+
+const requireBackend = (socket: NftSocket, backend: FilterBackend, feature: FilterFeature): void => {
+  const unavailable = (problem: string, details: string): CniError =>
+    new CniError(ErrorCode.notAvailable, `${feature.name} cannot work: ${problem}`, { details });
   if (backend === 'nftables') {
     if (toolPath('nft') === undefined)
       throw unavailable('nft is not installed', 'Install the package nftables.');
-    if (!kernelHasNftables(socket)) throw unavailable('the kernel has no nftables', NFTABLES_ADVICE);
+    if (!kernelHasNftables(socket)) {
+      const details = `Load the module nf_tables, or set "${feature.backendKey}": "iptables".`;
+      throw unavailable('the kernel has no nftables', details);
+    }
     return;
   }
   const tool = iptablesTool(4, 'default', 'restore');
@@ -34,8 +47,3 @@ const requireBackend = (socket: NftSocket, backend: FilterBackend): void => {
     throw unavailable('the kernel has no iptables nat table', String(error));
   }
 };
-
-const NFTABLES_ADVICE = 'Load the module nf_tables, or set "ipMasqBackend": "iptables".';
-
-const unavailable = (problem: string, details: string): CniError =>
-  new CniError(ErrorCode.notAvailable, `ipMasq cannot work: ${problem}`, { details });

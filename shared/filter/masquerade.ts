@@ -169,7 +169,8 @@ const remove = async (
     ...known.flatMap((plan) => plan.elements),
     ...findOwnedElements(socket, searched, (candidate) => candidate === comment),
   ];
-  const works = [removeNftElements(socket, elements)];
+  const chains = known.flatMap((plan) => plan.chains ?? []);
+  const works = [removeNftElements(socket, elements, chains)];
   if (backend !== 'nftables') {
     const options = {
       addresses: pods,

@@ -1,6 +1,8 @@
+import { CniError, ErrorCode } from '../cni/errors.ts';
 import { readNftChain, readNftElement, readNftRules } from '../kernel/nft-read.ts';
 import type { NftSocket } from '../kernel/nft-socket.ts';
 import {
+  chainCommands,
   createCommand,
   deleteCommand,
   HOOK_NUMBERS,
@@ -9,6 +11,7 @@ import {
   type NftElement,
   type NftPlan,
   type NftTable,
+  type OwnedChain,
   ruleCommands,
   ruleComment,
   tableCommands,
@@ -32,14 +35,21 @@ export const findNftLacks = (socket: NftSocket, plans: readonly NftPlan[]): NftL
 
 /** As `findNftLacks`, for what is one owner's alone. */
 export const findElementLacks = (socket: NftSocket, plans: readonly NftPlan[]): NftLack[] =>
-  plans.flatMap((plan) => plan.elements.flatMap((element) => elementLack(socket, element)));
+  plans.flatMap(({ chains = [], elements }) => [
+    ...chains.flatMap((chain) => ownedChainLack(socket, chain)),
+    ...elements.flatMap((element) => elementLack(socket, element)),
+  ]);
 
 /** As `findNftLacks`, for what all owners share: the chains with their hooks and rules. */
 export const findFrameLacks = (socket: NftSocket, plans: readonly NftPlan[]): NftLack[] =>
   mergeFrames(plans).flatMap((table) => table.chains.flatMap((chain) => chainLack(socket, table, chain)));
 
-/** One transaction that gives the kernel all that it lacks; empty when it lacks nothing. */
+/**
+ * One transaction that gives the kernel all that it lacks; empty when it lacks nothing. Throws CniError 103
+ * when another owner has what only one can have.
+ */
 export const mendCommands = (socket: NftSocket, plans: readonly NftPlan[]): string[] => {
+  for (const { elements } of plans) for (const element of elements) requireNoRival(socket, element);
   const lacks = findNftLacks(socket, plans);
   if (lacks.length === 0) return [];
   return [...mergeFrames(plans).flatMap(tableCommands), ...lacks.flatMap((lack) => lack.commands)];
@@ -48,6 +58,24 @@ export const mendCommands = (socket: NftSocket, plans: readonly NftPlan[]): stri
 /** Whether an element is there and the owner's. */
 export const isOwners = (socket: NftSocket, element: NftElement): boolean =>
   readNftElement(socket, element)?.comment === element.comment;
+
+/** Whether an owner's chain is there. */
+export const hasChain = (socket: NftSocket, { family, table, name }: OwnedChain): boolean =>
+  readNftChain(socket, family, table, name) !== undefined;
+
+const requireNoRival = (socket: NftSocket, element: NftElement): void => {
+  if (!element.exclusive) return;
+  const holder = readNftElement(socket, element)?.comment;
+  if (holder === undefined || holder === element.comment) return;
+  throw new CniError(ErrorCode.conflict, `${element.key.text} is taken by "${holder}"`, {
+    details: `It is in ${element.family} ${element.table} ${element.set}, with network, container and interface.`,
+  });
+};
+
+const ownedChainLack = (socket: NftSocket, chain: OwnedChain): NftLack[] =>
+  chainLack(socket, { family: chain.family, name: chain.table, sets: [], chains: [] }, chain).map(
+    ({ what }) => ({ what, commands: chainCommands(chain) }),
+  );
 
 const chainLack = (socket: NftSocket, table: NftTable, chain: NftChain): NftLack[] => {
   const { family, name } = table;
@@ -83,8 +111,13 @@ const elementLack = (socket: NftSocket, element: NftElement): NftLack[] => {
   if (state.comment !== element.comment) {
     return [{ what: `${label} belongs to "${state.comment}"`, commands: replace, takenBy: state.comment }];
   }
-  return element.jump === state.jump ? [] : [{ what: `${label} has another value`, commands: replace }];
+  return element.jump === state.jump && sameBytes(element.data?.bytes, state.data)
+    ? []
+    : [{ what: `${label} has another value`, commands: replace }];
 };
+
+const sameBytes = (first: Uint8Array | undefined, second: Uint8Array | undefined): boolean =>
+  first?.length === second?.length && (first?.every((byte, index) => byte === second?.[index]) ?? true);
 
 const sameTexts = (first: readonly string[], second: readonly string[]): boolean =>
   first.length === second.length && first.every((text, index) => text === second[index]);

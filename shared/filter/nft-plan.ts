@@ -11,6 +11,8 @@ export interface NftPlan {
   frame: NftTable[];
   /** What is this owner's alone. */
   elements: NftElement[];
+  /** Chains that are this owner's alone, to which its elements jump. They go with the elements. */
+  chains?: OwnedChain[];
 }
 
 export interface NftTable {
@@ -44,6 +46,12 @@ export interface NftHook {
   priority: number;
 }
 
+/** A chain of one owner: its name tells whose. */
+export interface OwnedChain extends NftChain {
+  family: NftFamily;
+  table: string;
+}
+
 /** An element of a set or map. Its comment names the owner. */
 export interface NftElement {
   family: NftFamily;
@@ -52,9 +60,13 @@ export interface NftElement {
   key: NftValue;
   /** For a verdict map: the chain to jump to. */
   jump?: string;
+  /** For a map to data: what the key leads to. */
+  data?: NftValue;
   comment: string;
   /** Wanted alike by several owners, and nobody's: it stays when one of them goes. */
   shared?: true;
+  /** Who has the key keeps it: another owner's element is a conflict, not something to be replaced. */
+  exclusive?: true;
 }
 
 /** A key: as nft writes it, and as the kernel keeps it, each part padded to 4 bytes. */
@@ -82,14 +94,26 @@ export const ruleCommands = ({ family, name: table }: NftTable, { name, rules }:
   ...rules.map((rule) => `add rule ${family} ${table} ${name} ${rule} comment "${ruleComment(rule)}"`),
 ];
 
+/** The commands that make an owner's chain with its rules, whatever it holds. */
+export const chainCommands = (chain: OwnedChain): string[] => {
+  const table = { family: chain.family, name: chain.table, sets: [], chains: [] };
+  return [`add chain ${chain.family} ${chain.table} ${chain.name}`, ...ruleCommands(table, chain)];
+};
+
+/** The commands that delete an owner's chain; they fail with ENOENT when it is not there, EBUSY when in use. */
+export const deleteChainCommands = ({ family, table, name }: OwnedChain): string[] => [
+  `flush chain ${family} ${table} ${name}`,
+  `delete chain ${family} ${table} ${name}`,
+];
+
 /**
  * The command that adds an element; it fails with EEXIST when the key is taken, whoever has it. One that is
  * shared may be there, with the same value.
  */
 export const createCommand = (element: NftElement): string => {
-  const { family, table, set, key, jump, comment, shared } = element;
-  const suffix = jump === undefined ? '' : ` : jump ${jump}`;
-  return `${shared ? 'add' : 'create'} element ${family} ${table} ${set} { ${key.text} comment "${comment}"${suffix} }`;
+  const { family, table, set, key, comment, shared } = element;
+  const verb = shared ? 'add' : 'create';
+  return `${verb} element ${family} ${table} ${set} { ${key.text} comment "${comment}"${valueText(element)} }`;
 };
 
 /** The command that deletes an element; it fails with ENOENT when it is not there. */
@@ -120,6 +144,11 @@ const mergeTables = (first: NftTable, second: NftTable): NftTable => ({
 const uniqueByName = <T extends { name: string }>(items: T[]): T[] => [
   ...new Map(items.map((item) => [item.name, item])).values(),
 ];
+
+const valueText = ({ jump, data }: NftElement): string => {
+  if (jump !== undefined) return ` : jump ${jump}`;
+  return data === undefined ? '' : ` : ${data.text}`;
+};
 
 const hookClause = (hook: NftHook | undefined): string =>
   hook === undefined

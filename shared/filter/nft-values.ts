@@ -25,6 +25,19 @@ export const macValue = (mac: string): NftValue => {
   };
 };
 
+/** The number of a protocol, as nft writes it by name. Throws TypeError on one that is not known here. */
+export const protocolValue = (protocol: string): NftValue => {
+  const number = PROTOCOL_NUMBERS[protocol];
+  if (number === undefined) throw new TypeError(`not a known protocol: ${protocol}`);
+  return { text: protocol, bytes: Uint8Array.of(number) };
+};
+
+/** A port, 0 to 65535. Throws TypeError on any other number. */
+export const portValue = (port: number): NftValue => {
+  if (!Number.isInteger(port) || port < 0 || port > 0xffff) throw new TypeError(`not a port: ${port}`);
+  return { text: String(port), bytes: Uint8Array.of(port >> 8, port & 0xff) };
+};
+
 /** Several values as one key: the kernel pads each to a multiple of 4 bytes. */
 export const concatenation = (...values: NftValue[]): NftValue => ({
   text: values.map((value) => value.text).join(' . '),
@@ -32,6 +45,9 @@ export const concatenation = (...values: NftValue[]): NftValue => ({
     values.flatMap(({ bytes }) => [...bytes, ...new Array((4 - (bytes.length % 4)) % 4).fill(0)]),
   ),
 });
+
+/** IANA's, for the protocols whose ports can be mapped. */
+const PROTOCOL_NUMBERS: Record<string, number> = { tcp: 6, udp: 17, sctp: 132 };
 
 const bigEndian = (value: bigint, length: number): Uint8Array => {
   const bytes = new Uint8Array(length);
@@ -59,8 +75,13 @@ const KEY_FORMATS: Record<string, { length: number; text: (bytes: Uint8Array) =>
   ipv4_addr: { length: 4, text: (bytes) => formatAddress({ family: 4, value: toBigInt(bytes) }) },
   ipv6_addr: { length: 16, text: (bytes) => formatAddress({ family: 6, value: toBigInt(bytes) }) },
   ifname: { length: 16, text: (bytes) => `"${new TextDecoder().decode(bytes).replace(/\0+$/, '')}"` },
+  inet_proto: { length: 1, text: ([number = 0]) => protocolName(number) },
+  inet_service: { length: 2, text: ([high = 0, low = 0]) => String((high << 8) | low) },
   ether_addr: { length: 6, text: (bytes) => Array.from(bytes, hexByte).join(':') },
 };
+
+const protocolName = (number: number): string =>
+  Object.entries(PROTOCOL_NUMBERS).find(([, known]) => known === number)?.[0] ?? String(number);
 
 const hexByte = (byte: number): string => byte.toString(16).padStart(2, '0');
 

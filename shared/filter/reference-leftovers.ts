@@ -1,9 +1,9 @@
-import { nftError, startNft } from '../kernel/nft.ts';
 import type { NftRuleState } from '../kernel/nft-message.ts';
 import { readNftChain, readNftRules } from '../kernel/nft-read.ts';
 import { type NftSocket, withNftSocket } from '../kernel/nft-socket.ts';
 import { allDone } from './all-done.ts';
 import { removeIptables } from './masquerade-iptables-apply.ts';
+import { removeNftRules } from './nft-transaction.ts';
 import type { Owner } from './owner.ts';
 import { type MasqueradeAddress, podAddress } from './pod-address.ts';
 
@@ -31,22 +31,8 @@ const isReferenceMasquerade = ({ network, containerId, ifname }: Owner): ((comme
   return (comment) => comment.startsWith(instance);
 };
 
-const removeNftLeftovers = async (socket: NftSocket, owner: Owner): Promise<void> => {
-  const isGone = (): boolean => leftoverCommands(socket, owner).length === 0;
-  for (let attempt = 1; ; attempt++) {
-    const commands = leftoverCommands(socket, owner);
-    if (commands.length === 0) return;
-    const result = await startNft(socket, commands).settled(isGone, DELETION_MS);
-    if (result === undefined || result.exitCode === 0) return;
-    // Another DEL of the same pod may have been faster; what is left then is looked at anew.
-    if (attempt === ATTEMPTS) throw nftError(result, 'removing rules of the reference plugins');
-  }
-};
-
-const ATTEMPTS = 4;
-
-/** Milliseconds after which a look is worth while. */
-const DELETION_MS = 2;
+const removeNftLeftovers = (socket: NftSocket, owner: Owner): Promise<void> =>
+  removeNftRules(socket, () => leftoverCommands(socket, owner));
 
 const leftoverCommands = (socket: NftSocket, owner: Owner): string[] => [
   ...masqueradeCommands(socket, owner),

@@ -18,6 +18,8 @@ export interface NftElementState {
   key: Uint8Array;
   /** The chain that the verdict of a verdict map jumps to; `''` for another verdict. */
   jump?: string;
+  /** What the key of a map to data leads to; concatenated parts are padded like those of keys. */
+  data?: Uint8Array;
   /** `''` when it has none. */
   comment: string;
 }
@@ -107,10 +109,13 @@ export const parseRule = (payload: Uint8Array): NftRuleState => {
 export const parseElements = (payload: Uint8Array): NftElementState[] =>
   items(parseAttributes(payload, NFGENMSG_BYTES).get(NFTA_SET_ELEM_LIST_ELEMENTS)).map((item) => {
     const attributes = parseAttributes(item);
-    const verdict = nested(attributes.get(NFTA_SET_ELEM_DATA)).get(NFTA_DATA_VERDICT);
+    const value = nested(attributes.get(NFTA_SET_ELEM_DATA));
+    const verdict = value.get(NFTA_DATA_VERDICT);
+    const data = value.get(NFTA_DATA_VALUE);
     return {
       key: nested(attributes.get(NFTA_SET_ELEM_KEY)).get(NFTA_DATA_VALUE) ?? new Uint8Array(),
       ...(verdict === undefined ? {} : { jump: readJump(verdict) }),
+      ...(data === undefined ? {} : { data }),
       comment: readComment(attributes.get(NFTA_SET_ELEM_USERDATA)),
     };
   });
