@@ -5,6 +5,7 @@ import { plugin as bandwidth } from './bandwidth/bandwidth.ts';
 import { plugin as bridge } from './bridge/bridge.ts';
 import { plugin as firewall } from './firewall/firewall.ts';
 import { plugin as loopback } from './loopback/loopback.ts';
+import { plugin as portmap } from './portmap/portmap.ts';
 import { plugin as sbr } from './sbr/sbr.ts';
 import { plugin as tuning } from './tuning/tuning.ts';
 import { plugin as veth } from './veth/veth.ts';
@@ -19,6 +20,7 @@ const plugins = new Map<string, Plugin>([
   ['veth', veth],
   ['ptp', veth],
   ['loopback', loopback],
+  ['portmap', portmap],
   ['bandwidth', bandwidth],
   ['sbr', sbr],
   ['firewall', firewall],

@@ -64,8 +64,8 @@ export const keptPortmapChains = [
 const stateDirectories = ['/var/lib/cni', '/run/cni', '/run/podwire'];
 
 // Belongs to no pod and stays for the next one: directories and locks; host-local's memory of the last
-// address and its index, as far as that is empty; the masquerade table's chain for each subnet and the
-// spoof check's table, without elements; and the empty table with built-in chains that iptables' nft
+// address and its index, as far as that is empty; the masquerade table's chain for each subnet, and the
+// tables of spoof check and portmap, without elements and owners' chains; and the empty table with built-in chains that iptables' nft
 // variant creates on first use.
 const notPodsOwn = [
   /^directory \/var\/lib\/cni\/(networks|results)(\/[^/]+)?$/,
@@ -78,6 +78,8 @@ const notPodsOwn = [
   /^nft (table|map) inet podwire_masquerade( pods[46])?( |$)/,
   /^nft (chain|rule) inet podwire_masquerade (postrouting|from-\S+)( |$)/,
   /^nft (table|set|chain|rule) bridge podwire_spoof\b/,
+  /^nft (table|map) inet podwire_portmap( |$)/,
+  /^nft (chain|rule) inet podwire_portmap (?!own-)/,
   /^nft table ip6? (filter|nat|mangle|raw|security)$/,
   /^nft chain ip6? (filter|nat|mangle|raw|security) [A-Z]+ /,
   /^ip6?tables-\S+ (filter|nat|mangle|raw|security) :[A-Z]+ ACCEPT$/,

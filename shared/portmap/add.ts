@@ -1,0 +1,164 @@
+import type { Undo } from '../attachment/undo.ts';
+import { CniError, ErrorCode } from '../cni/errors.ts';
+import { detectBackend, type FilterBackend } from '../filter/backend.ts';
+import type { NftPlan } from '../filter/nft-plan.ts';
+import { applyNftPlans } from '../filter/nft-transaction.ts';
+import type { Owner } from '../filter/owner.ts';
+import type { PodAddress } from '../filter/pod-address.ts';
+import { readNftChain } from '../kernel/nft-read.ts';
+import { type NftSocket, readingNft, withNftSocket } from '../kernel/nft-socket.ts';
+import { claimPorts, releasePorts } from './claims.ts';
+import { isHolderGone, netnsInode, portTaken } from './holder.ts';
+import { applyIptablesPortmap } from './iptables-apply.ts';
+import { enableLocalnet } from './localnet.ts';
+import { bindingsOf, describeBinding } from './mapping.ts';
+import { portmapPlan } from './nft.ts';
+import { boundPorts, type PortmapOptions } from './options.ts';
+import { type PortmapRecord, readPortmap, savePortmap } from './record.ts';
+import { removePortmap } from './remove.ts';
+import { forgetStaleFlows } from './stale-flows.ts';
+
+/** What an ADD wants for an attachment. */
+export interface PortmapRequest {
+  owner: Owner;
+  options: PortmapOptions;
+  /** At most one of each family. */
+  addresses: PodAddress[];
+  /** CNI_NETNS. */
+  netns: string;
+  /** Host ends of the container's veths, by which it is known later whether it still lives. */
+  links: string[];
+}
+
+/**
+ * Maps the ports, all or nothing with what it registers in `undo`: with nftables one child at most. Throws
+ * CniError 103 when a living container has one of the ports, 100 when a tool fails, 104 when the kernel
+ * lacks what the backend needs, 5 and 11 for the files in /run, and what `checkpoint` throws.
+ */
+export const addPortmap = (
+  request: PortmapRequest,
+  undo: Undo,
+  checkpoint: () => Promise<void>,
+): Promise<void> =>
+  withNftSocket(async (socket) => {
+    const backend = request.options.backend ?? detectBackend(socket);
+    const record = await preparePortmap(request, backend, undo, checkpoint);
+    await checkpoint();
+    await apply(socket, record);
+    await checkpoint();
+    finish(socket, record);
+  });
+
+/**
+ * The first part of an ADD, before the packet filter is touched: takes the ports, away from containers that
+ * are gone if need be, and writes the record. A plugin that carries out the plan itself goes on with
+ * `portmapPlans` and ends with `finishPortmap`.
+ */
+export const preparePortmap = async (
+  request: PortmapRequest,
+  backend: FilterBackend,
+  undo: Undo,
+  checkpoint: () => Promise<void>,
+): Promise<PortmapRecord> => {
+  const { owner } = request;
+  const previous = readPortmap(owner);
+  if (previous !== undefined && !isSameRequest(previous, request)) await removePortmap(owner);
+  undo.add('give up the host ports', async () => {
+    await releasePorts(owner);
+  });
+  const record = { ...request, backend, options: await claim(request, checkpoint) };
+  undo.add('remove the host ports', async () => {
+    await removePortmap(owner);
+  });
+  savePortmap(record);
+  return record;
+};
+
+/** What is to go into the call's nft transaction; nothing when the backend is iptables. */
+export const portmapPlans = ({ backend, owner, options, addresses }: PortmapRecord): NftPlan[] =>
+  backend === 'nftables' ? [portmapPlan(owner, options, addresses)] : [];
+
+/** The last part of an ADD, when rules and the pod's route are in place. */
+export const finishPortmap = (record: PortmapRecord): void => readingNft((socket) => finish(socket, record));
+
+/** Makes the rules of a record; those that are there stay. Throws as `addPortmap` does. */
+export const applyPortmap = (record: PortmapRecord): Promise<void> =>
+  withNftSocket((socket) => apply(socket, record));
+
+/** Makes all of a record's ADD again, whatever is left of it. Throws as `addPortmap` does. */
+export const repairPortmap = async (record: PortmapRecord): Promise<void> => {
+  const current = { ...record, options: await claim(record, async () => {}) };
+  savePortmap(current);
+  await withNftSocket(async (socket) => {
+    await apply(socket, current);
+    finish(socket, current);
+  });
+};
+
+/** Claims the ports; returns the options without what another attachment of the container has. */
+const claim = async (
+  { owner, options, addresses, netns, links }: PortmapRequest,
+  checkpoint: () => Promise<void>,
+): Promise<PortmapOptions> => {
+  const families = addresses.map(({ family }) => family);
+  const bindings = bindingsOf(options.mappings, families);
+  const claimant = { ...owner, netns, links, inode: netnsInode(netns) };
+  for (let attempt = 1; ; attempt++) {
+    const { rivals, granted } = await claimPorts(claimant, bindings, { checkpoint });
+    if (rivals.length === 0) {
+      return { ...options, except: bindings.filter((each) => !granted.includes(each)).map(describeBinding) };
+    }
+    for (const rival of rivals) {
+      if (attempt === CLAIM_ATTEMPTS || !isHolderGone(rival.claim)) throw portTaken(rival);
+      await removePortmap(rival.claim);
+    }
+  }
+};
+
+/** In between, the port of a container that is gone may be taken by another newcomer. */
+const CLAIM_ATTEMPTS = 3;
+
+const isSameRequest = (record: PortmapRecord, { options, addresses }: PortmapRequest): boolean => {
+  const text = (asked: PortmapOptions, given: readonly PodAddress[]): string =>
+    JSON.stringify([
+      asked.mappings,
+      asked.snat,
+      asked.masqAll,
+      asked.markMasqBit,
+      asked.externalSetMarkChain,
+      asked.conditionsV4,
+      asked.conditionsV6,
+      given.map(({ address, subnet }) => [address, subnet]),
+    ]);
+  return (
+    (options.backend ?? record.backend) === record.backend &&
+    text(record.options, record.addresses) === text(options, addresses)
+  );
+};
+
+const apply = async (socket: NftSocket, record: PortmapRecord): Promise<void> => {
+  const { owner, options, addresses, backend } = record;
+  if (backend === 'iptables') return applyIptablesPortmap(socket, owner, options, addresses);
+  const plan = portmapPlan(owner, options, addresses);
+  try {
+    await applyNftPlans(socket, [plan], { fresh: lacksFrame(socket, plan) });
+  } catch (error) {
+    // The kernel may have nftables without what NAT needs: only a try shows it.
+    const unsupported = error instanceof CniError && error.code === ErrorCode.unsupportedByKernel;
+    if (options.backend !== undefined || !unsupported) throw error;
+    savePortmap({ ...record, backend: 'iptables' });
+    await applyIptablesPortmap(socket, owner, options, addresses);
+  }
+};
+
+/** Looking costs less than a transaction that fails for want of a chain: the first pod, or the first of a subnet. */
+const lacksFrame = (socket: NftSocket, { frame }: NftPlan): boolean =>
+  frame.some(({ family, name, chains }) =>
+    chains.some((chain) => readNftChain(socket, family, name, chain.name) === undefined),
+  );
+
+const finish = (socket: NftSocket, { options, addresses }: PortmapRecord): void => {
+  enableLocalnet(options, addresses);
+  const families = addresses.map(({ family }) => family);
+  forgetStaleFlows(socket, boundPorts(options, families), { addresses, arriving: true });
+};

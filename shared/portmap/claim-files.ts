@@ -1,0 +1,75 @@
+import { isObject } from '../cni/fields.ts';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+  writeFileSync,
+} from '../kernel/files.ts';
+import { failedWith, ioFailure } from '../store/io-failure.ts';
+import type { PortClaim } from './claims.ts';
+
+/** The ports that have claims, as `tcp-8080`. */
+export const claimedPorts = (root: string): string[] => {
+  try {
+    return readdirSync(directoryOf(root)).filter((name) => !name.startsWith('.'));
+  } catch {
+    return [];
+  }
+};
+
+/** The claims on a port. A file that is missing, or that nobody understands, claims nothing. */
+export const readClaims = (root: string, port: string): PortClaim[] => {
+  try {
+    const claims: unknown = JSON.parse(readFileSync(`${directoryOf(root)}/${port}`));
+    return Array.isArray(claims) ? claims.filter(isClaim) : [];
+  } catch {
+    return [];
+  }
+};
+
+/**
+ * Replaces the claims on a port, by a temporary file, as whoever is killed half-way must not lose what
+ * others claimed. Throws CniError 5.
+ */
+export const writeClaims = (root: string, port: string, claims: readonly PortClaim[]): void => {
+  const directory = directoryOf(root);
+  const file = `${directory}/${port}`;
+  if (claims.length === 0) {
+    removeFile(file);
+    return;
+  }
+  const temporary = `${directory}/.${port}`;
+  const write = (): void => writeFileSync(temporary, JSON.stringify(claims), { mode: 0o600 });
+  try {
+    try {
+      write();
+    } catch (error) {
+      if (!failedWith(error, 'ENOENT')) throw error;
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      write();
+    }
+    renameSync(temporary, file);
+  } catch (error) {
+    throw ioFailure(`write ${file}`, error);
+  }
+};
+
+const directoryOf = (root: string): string => `${root}/ports`;
+
+const isClaim = (value: unknown): value is PortClaim =>
+  isObject(value) &&
+  ['network', 'containerId', 'ifname', 'slot', 'netns'].every((key) => typeof value[key] === 'string') &&
+  typeof value.inode === 'number' &&
+  typeof value.waiting === 'boolean' &&
+  Array.isArray(value.links) &&
+  value.links.every((link) => typeof link === 'string');
+
+const removeFile = (file: string): void => {
+  try {
+    unlinkSync(file);
+  } catch (error) {
+    if (!failedWith(error, 'ENOENT')) throw ioFailure(`remove ${file}`, error);
+  }
+};
