@@ -1,5 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { addressValue, concatenation, formatKey, ifnameValue, macValue } from './nft-values.ts';
+import {
+  addressValue,
+  concatenation,
+  formatKey,
+  ifnameValue,
+  macValue,
+  portValue,
+  protocolValue,
+} from './nft-values.ts';
 
 describe('values', () => {
   test('an IPv4 address', () => {
@@ -39,6 +47,26 @@ describe('values', () => {
     },
   );
 
+  test.each([
+    ['tcp', 6],
+    ['udp', 17],
+    ['sctp', 132],
+  ])('the protocol %s', (name, number) => {
+    expect(protocolValue(name)).toEqual({ text: name, bytes: Uint8Array.of(number) });
+  });
+
+  test('a port is in network byte order', () => {
+    expect(portValue(8080)).toEqual({ text: '8080', bytes: Uint8Array.of(0x1f, 0x90) });
+  });
+
+  test.each(['icmp', 'tcp }', ''])('the protocol %j is refused', (name) => {
+    expect(() => protocolValue(name)).toThrow(TypeError);
+  });
+
+  test.each([-1, 65_536, 1.5, Number.NaN])('the port %j is refused', (port) => {
+    expect(() => portValue(port)).toThrow(TypeError);
+  });
+
   test('a concatenation pads every part to 4 bytes', () => {
     const { text, bytes } = concatenation(ifnameValue('v'), macValue('02:00:00:00:00:01'));
     expect(text).toBe('"v" . 02:00:00:00:00:01');
@@ -53,6 +81,10 @@ describe('formatKey', () => {
     ['ipv6_addr', addressValue('fd00:1::2')],
     ['ifname', ifnameValue('veth12345678')],
     ['ether_addr', macValue('02:00:00:00:00:01')],
+    [
+      'ipv4_addr . inet_proto . inet_service',
+      concatenation(addressValue('192.0.2.1'), protocolValue('sctp'), portValue(8080)),
+    ],
     ['ifname . ether_addr', concatenation(ifnameValue('veth1'), macValue('02:00:00:00:00:01'))],
   ])('%s comes back as it went in', (type, { text, bytes }) => {
     expect(formatKey(type, bytes)).toBe(text);
