@@ -8,6 +8,7 @@ import { emptyResult, type Result } from '../../shared/cni/types.ts';
 import { readLink } from '../../shared/kernel/link.ts';
 import { addPortmap, repairPortmap } from '../../shared/portmap/add.ts';
 import { findPortmapLacks, portmapStatus } from '../../shared/portmap/check.ts';
+import type { HostEnd } from '../../shared/portmap/claims.ts';
 import { salvagePortMappings } from '../../shared/portmap/mapping.ts';
 import { type PortmapOptions, parsePortmapOptions } from '../../shared/portmap/options.ts';
 import { portmapAddresses } from '../../shared/portmap/pod-addresses.ts';
@@ -62,10 +63,11 @@ const parseOptions = ({ config }: Call): PortmapOptions =>
   parsePortmapOptions(new Fields(config.json), new Fields(config.runtimeConfig, 'runtimeConfig'));
 
 /** The host's interfaces of prevResult that are veths now, but not its bridge. */
-const hostEnds = ({ interfaces }: Result): string[] =>
-  interfaces
-    .filter(({ name, sandbox }) => sandbox === undefined && readLink(name)?.kind === 'veth')
-    .map(({ name }) => name);
+const hostEnds = ({ interfaces }: Result): HostEnd[] =>
+  interfaces.flatMap(({ name, sandbox }) => {
+    const link = sandbox === undefined ? readLink(name) : undefined;
+    return link?.kind === 'veth' ? [{ name, index: link.index }] : [];
+  });
 
 const notChained = (): CniError =>
   new CniError(

@@ -65,8 +65,9 @@ export const hasChain = (socket: NftSocket, { family, table, name }: OwnedChain)
 
 const requireNoRival = (socket: NftSocket, element: NftElement): void => {
   if (!element.exclusive) return;
-  const holder = readNftElement(socket, element)?.comment;
-  if (holder === undefined || holder === element.comment) return;
+  // One without a comment is nobody's.
+  const holder = readNftElement(socket, element)?.comment || element.comment;
+  if (holder === element.comment) return;
   throw new CniError(ErrorCode.conflict, `${element.key.text} is taken by "${holder}"`, {
     details: `It is in ${element.family} ${element.table} ${element.set}, with network, container and interface.`,
   });

@@ -7,12 +7,12 @@ import type { Owner } from '../filter/owner.ts';
 import type { PodAddress } from '../filter/pod-address.ts';
 import { readNftChain } from '../kernel/nft-read.ts';
 import { type NftSocket, readingNft, withNftSocket } from '../kernel/nft-socket.ts';
-import { claimPorts, releasePorts } from './claims.ts';
+import { claimPorts, type HostEnd, releasePorts } from './claims.ts';
 import { isHolderGone, netnsInode, portTaken } from './holder.ts';
 import { applyIptablesPortmap } from './iptables-apply.ts';
 import { enableLocalnet } from './localnet.ts';
 import { bindingsOf, describeBinding } from './mapping.ts';
-import { portmapPlan } from './nft.ts';
+import { PORTMAP_FAMILY, PORTMAP_TABLE, portmapPlan } from './nft.ts';
 import { boundPorts, type PortmapOptions } from './options.ts';
 import { type PortmapRecord, readPortmap, savePortmap } from './record.ts';
 import { removePortmap } from './remove.ts';
@@ -26,8 +26,8 @@ export interface PortmapRequest {
   addresses: PodAddress[];
   /** CNI_NETNS. */
   netns: string;
-  /** Host ends of the container's veths, by which it is known later whether it still lives. */
-  links: string[];
+  /** By which it is known later whether the container still lives. */
+  links: HostEnd[];
 }
 
 /**
@@ -152,10 +152,13 @@ const apply = async (socket: NftSocket, record: PortmapRecord): Promise<void> =>
 };
 
 /** Looking costs less than a transaction that fails for want of a chain: the first pod, or the first of a subnet. */
-const lacksFrame = (socket: NftSocket, { frame }: NftPlan): boolean =>
-  frame.some(({ family, name, chains }) =>
-    chains.some((chain) => readNftChain(socket, family, name, chain.name) === undefined),
+const lacksFrame = (socket: NftSocket, { elements, chains: own = [] }: NftPlan): boolean => {
+  const targets = new Set(elements.flatMap(({ jump }) => jump ?? []));
+  for (const { name } of own) targets.delete(name);
+  return ['prerouting', ...targets].some(
+    (chain) => readNftChain(socket, PORTMAP_FAMILY, PORTMAP_TABLE, chain) === undefined,
   );
+};
 
 const finish = (socket: NftSocket, { options, addresses }: PortmapRecord): void => {
   enableLocalnet(options, addresses);

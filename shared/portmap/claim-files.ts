@@ -8,7 +8,7 @@ import {
   writeFileSync,
 } from '../kernel/files.ts';
 import { failedWith, ioFailure } from '../store/io-failure.ts';
-import type { PortClaim } from './claims.ts';
+import type { HostEnd, PortClaim } from './claims.ts';
 
 /** The ports that have claims, as `tcp-8080`. */
 export const claimedPorts = (root: string): string[] => {
@@ -56,6 +56,10 @@ export const writeClaims = (root: string, port: string, claims: readonly PortCla
   }
 };
 
+/** Whether it is one, as claims and records have them. */
+export const isHostEnd = (value: unknown): value is HostEnd =>
+  isObject(value) && typeof value.name === 'string' && typeof value.index === 'number';
+
 const directoryOf = (root: string): string => `${root}/ports`;
 
 const isClaim = (value: unknown): value is PortClaim =>
@@ -64,7 +68,7 @@ const isClaim = (value: unknown): value is PortClaim =>
   typeof value.inode === 'number' &&
   typeof value.waiting === 'boolean' &&
   Array.isArray(value.links) &&
-  value.links.every((link) => typeof link === 'string');
+  value.links.every(isHostEnd);
 
 const removeFile = (file: string): void => {
   try {

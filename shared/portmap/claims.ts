@@ -10,10 +10,16 @@ export interface PortClaim extends Owner {
   /** CNI_NETNS of the ADD, and the inode of that namespace; 0 where none was found. */
   netns: string;
   inode: number;
-  /** Host ends of the container's veths. */
-  links: string[];
+  links: HostEnd[];
   /** Another attachment of the same container has the port: this one gets it when that one goes. */
   waiting: boolean;
+}
+
+/** The host's end of a veth of the container. */
+export interface HostEnd {
+  name: string;
+  /** 0 when it is not made yet. */
+  index: number;
 }
 
 export interface ClaimOutcome {

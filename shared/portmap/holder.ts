@@ -1,6 +1,6 @@
 import { CniError, ErrorCode } from '../cni/errors.ts';
 import { waitForLink } from '../kernel/link.ts';
-import { type Netns, openNetnsIfPresent } from '../kernel/netns.ts';
+import { openNetnsIfPresent } from '../kernel/netns.ts';
 import type { PortClaim } from './claims.ts';
 import { describeBinding, type PortBinding } from './mapping.ts';
 
@@ -12,24 +12,30 @@ export const netnsInode = (path: string): number => {
 };
 
 /**
- * Whether the container that claimed a port is gone without a DEL: its namespace is not where it was, and
- * the host ends of its veths are gone, which the kernel sees to some ms later. In doubt it lives.
+ * Whether the container that claimed a port is gone without a DEL. Where it had veths, they tell, by the
+ * kernel's indexes, which are not used again (inodes of namespaces are, at once); the kernel takes them away
+ * some ms after the namespace. Else its namespace is not where it was. In doubt it lives.
  */
 export const isHolderGone = ({ netns, inode, links }: PortClaim): boolean => {
-  if (inode === 0 && links.length === 0) return false;
-  let present: Netns | undefined;
+  const isNetnsGone = isOtherNetns(netns, inode);
+  if (links.length === 0) return isNetnsGone;
+  const deadlineMs = isNetnsGone ? LINK_REMOVAL_MS : 0;
+  return links.every(({ name, index }) =>
+    waitForLink(index === 0 ? name : index, (link) => link === undefined, deadlineMs),
+  );
+};
+
+const LINK_REMOVAL_MS = 1000;
+
+/** Whether a path no longer leads to the namespace of that inode. */
+const isOtherNetns = (path: string, inode: number): boolean => {
+  if (inode === 0) return false;
   try {
-    present = openNetnsIfPresent(netns);
+    return netnsInode(path) !== inode;
   } catch {
     return false;
   }
-  present?.close();
-  if (present !== undefined && (inode === 0 || present.inode === inode)) return false;
-  return links.every((name) => waitForLink(name, (link) => link === undefined, LINK_REMOVAL_MS));
 };
-
-/** The kernel takes a namespace's links away in the background. */
-const LINK_REMOVAL_MS = 1000;
 
 /** The error for a port that another, living container has. */
 export const portTaken = ({ claim, binding }: { claim: PortClaim; binding: PortBinding }): CniError =>

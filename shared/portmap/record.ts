@@ -9,6 +9,8 @@ import {
   readAttachment,
   saveAttachment,
 } from '../store/attachments.ts';
+import { isHostEnd } from './claim-files.ts';
+import type { HostEnd } from './claims.ts';
 import { type PortmapOptions, parsePortmapOptions } from './options.ts';
 
 /** The directory of the records of attachments that have host ports. */
@@ -21,8 +23,7 @@ export interface PortmapRecord {
   addresses: PodAddress[];
   backend: FilterBackend;
   netns: string;
-  /** Host ends of the container's veths. */
-  links: string[];
+  links: HostEnd[];
 }
 
 /** Writes it, before anything is made. Throws CniError 5. */
@@ -65,7 +66,7 @@ const understand = (record: AttachmentRecord): PortmapRecord | undefined => {
       addresses: addresses.map(podAddress),
       backend: filter,
       netns,
-      links: Array.isArray(links) ? links.filter((link) => typeof link === 'string') : [],
+      links: Array.isArray(links) ? links.filter(isHostEnd) : [],
     };
   } catch {
     return undefined;

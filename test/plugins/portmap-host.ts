@@ -26,6 +26,8 @@ export interface PublishOptions {
   /** Directories of plugins, ours unless given. */
   binDirs?: string[];
   ifname?: string;
+  /** The bridge `cni<N>` has 10.N.0.0/24 and fdN::/64; 85 unless given. */
+  subnet?: number;
   /** An existing pod; else one is made. */
   pod?: Pod;
 }
@@ -42,11 +44,19 @@ export interface Published {
 /** The addresses of the bridge, under which masqueraded clients appear. */
 export const GATEWAYS = ['10.85.0.1', 'fd85::1'] as const;
 
-const ipam = {
-  type: 'host-local',
-  ranges: [[{ subnet: '10.85.0.0/24' }], [{ subnet: 'fd85::/64' }]],
-  routes: [{ dst: '0.0.0.0/0' }, { dst: '::/0' }],
-};
+const bridgeOf = (subnet: number) => ({
+  type: 'bridge',
+  bridge: `cni${subnet}`,
+  isGateway: true,
+  ipMasq: true,
+  // Where bridged frames pass the packet filter (br_netfilter), a pod reaches itself by a hairpin.
+  hairpinMode: true,
+  ipam: {
+    type: 'host-local',
+    ranges: [[{ subnet: `10.${subnet}.0.0/24` }], [{ subnet: `fd${subnet}::/64` }]],
+    routes: [{ dst: '0.0.0.0/0' }, { dst: '::/0' }],
+  },
+});
 
 /** A host with an outside client and a network of a bridge and portmap. */
 export class PortmapHost {
@@ -69,10 +79,8 @@ export class PortmapHost {
   /** The same without calling anything, for other verbs and for failures. */
   async chain(name: string, portMappings: PortMapping[], options: PublishOptions = {}): Promise<ChainCall> {
     const { portmap = {}, network = 'ports', binDirs = [podwireBin], cniVersion = '1.0.0', ifname } = options;
-    const bridge = { type: 'bridge', bridge: 'cni0', isGateway: true, ipMasq: true, ipam };
     const plugins = [
-      // Where bridged frames pass the packet filter (br_netfilter), a pod reaches itself by a hairpin.
-      { ...bridge, hairpinMode: true, ipMasqBackend: portmap.backend },
+      { ...bridgeOf(options.subnet ?? 85), ipMasqBackend: portmap.backend },
       { type: 'portmap', capabilities: { portMappings: true }, ...portmap },
     ];
     return {
