@@ -2,6 +2,7 @@ import {
   encodeAttribute,
   encodeMessage,
   encodeU32,
+  NLM_F_ACK,
   NLM_F_DUMP,
   NLM_F_REQUEST,
   nested,
@@ -85,7 +86,6 @@ export const parseFlow = (payload: Uint8Array): Flow | undefined => {
 const NFNL_SUBSYS_CTNETLINK = 1 << 8;
 const IPCTNL_MSG_CT_GET = 1;
 const IPCTNL_MSG_CT_DELETE = 2;
-const NLM_F_ACK = 0x4;
 const NLA_F_NESTED = 0x8000;
 const AF_INET = 2;
 const AF_INET6 = 10;

@@ -7,8 +7,8 @@ import {
   type IpFamily,
   type IptablesTable,
   type IptablesVariant,
+  iptablesFailure,
   legacyTablePresent,
-  natTransactionFailure,
   readIptablesTable,
   startNatTransaction,
 } from '../kernel/iptables.ts';
@@ -199,6 +199,6 @@ const retrying = async (
     if (commands === undefined) return;
     const result = await startNatTransaction(socket, family, variant, commands).settled(isDone, DELETION_MS);
     if (result === undefined || result.exitCode === 0) return;
-    if (attempt === ATTEMPTS) throw natTransactionFailure(family, variant, result, 'portmap');
+    if (attempt === ATTEMPTS) throw iptablesFailure(family, variant, result, 'portmap');
   }
 };

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { startUdpServer } from '../support/datagrams.ts';
 import { requireKernel, requireTool } from '../support/needs.ts';
 import { keptBridge, keptPortmapChains, leftovers, nothing, snapshot } from '../support/snapshot.ts';
 import { startServer, whoSees } from '../support/traffic.ts';
+import { startUdpServer } from '../support/udp.ts';
 import {
   createPortmapHost,
   type PortMapping,
