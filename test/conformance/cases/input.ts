@@ -34,7 +34,7 @@ const invalidValues: Record<string, { change: Record<string, unknown>; inside?: 
     { change: { snat: 'yes' }, named: /snat/i },
   ],
   bandwidth: [
-    { change: { ingressBurst: 0 }, named: /burst/i },
+    { change: { ingressRate: 0 }, named: /rate|burst/i },
     { change: { ingressRate: 'much' }, named: /rate/i },
   ],
   firewall: [{ change: { backend: 'nonsense' }, named: /backend|nonsense/i }],
