@@ -29,7 +29,7 @@ import {
   SETMARK_CHAIN,
   usesOwnMark,
 } from './iptables.ts';
-import type { PortmapOptions } from './options.ts';
+import { boundPorts, type PortmapOptions } from './options.ts';
 
 /**
  * Makes a pod's host ports with iptables: one `iptables-restore` for each family, both at once; a look at
@@ -44,7 +44,7 @@ export const applyIptablesPortmap = async (
 ): Promise<void> => {
   const variant = chooseIptablesVariant(socket);
   await allDone(
-    addresses.map((pod) =>
+    served(options, addresses).map((pod) =>
       applyFamily({ socket, family: pod.family, variant }, options, iptablesPortmap(owner, options, pod)),
     ),
   );
@@ -76,7 +76,7 @@ export const findIptablesPortmapLacks = (
   options: PortmapOptions,
   addresses: readonly PodAddress[],
 ): string[] =>
-  addresses.flatMap((pod) => {
+  served(options, addresses).flatMap((pod) => {
     const { family } = pod;
     const wanted = iptablesPortmap(owner, options, pod);
     const lacks = variantsHolding(socket, family, wanted.chain).map((variant) =>
@@ -107,6 +107,15 @@ const ATTEMPTS = 8;
 /** Milliseconds after which a look is worth while: iptables-restore alone ends sooner when it only adds. */
 const ADDITION_MS = 8;
 const DELETION_MS = 2;
+
+/**
+ * The addresses that get rules: not those all of whose ports another attachment of the container has, whose
+ * chain this may be.
+ */
+const served = (options: PortmapOptions, addresses: readonly PodAddress[]): readonly PodAddress[] =>
+  (options.except ?? []).length === 0
+    ? addresses
+    : addresses.filter(({ family }) => boundPorts(options, [family]).length > 0);
 
 /** Where a transaction goes. */
 interface Place {
@@ -171,7 +180,8 @@ const removeFamily = async (
   known: KnownPortmap | undefined,
 ): Promise<void> => {
   const chain = portmapChain(owner.network, owner.containerId);
-  const pod = known?.addresses.find((address) => address.family === family);
+  const pods = known === undefined ? [] : served(known.options, known.addresses);
+  const pod = pods.find((address) => address.family === family);
   if (known !== undefined && pod === undefined) return;
   for (const variant of variantsHolding(socket, family, chain)) {
     const held = nftHolds(socket, family, chain);

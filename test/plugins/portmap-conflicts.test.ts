@@ -117,31 +117,34 @@ describe.for([
     expect(await come()).toEqual({});
   });
 
-  test('two networks of one container: the first has the port, the second gets it when the first goes', async () => {
-    const before = await snapshot(host.host);
-    const first = await hold();
-    const { pod, chain } = first;
-    const second = await host.publish('same', [web], {
-      portmap: { backend: newcomer },
-      network: 'second',
-      subnet: 86,
-      ifname: 'eth1',
-      containerId: chain.containerId,
-      pod,
-    });
-    await startServer(pod, 80);
-    expect(await whoSees(host.outside.place, host4, 8080)).toBeDefined();
-    for (const one of [first, second]) await host.check(one);
-    await host.del(first);
-    await host.check(second);
-    await host.del(second);
-    await pod.remove();
-    const left = leftovers(before, await snapshot(host.host), [
-      ...[85, 86].flatMap((subnet) => keptBridge(`cni${subnet}`)),
-      ...keptPortmapChains,
-    ]);
-    expect(left).toEqual(nothing);
-  });
+  test.for(['second', 'ports'])(
+    'another interface of the container, on network %s, gets the port when the first goes',
+    async (network) => {
+      const before = await snapshot(host.host);
+      const first = await hold();
+      const { pod, chain } = first;
+      const second = await host.publish('same', [web], {
+        portmap: { backend: newcomer },
+        network,
+        subnet: 86,
+        ifname: 'eth1',
+        containerId: chain.containerId,
+        pod,
+      });
+      await startServer(pod, 80);
+      expect(await whoSees(host.outside.place, host4, 8080)).toBeDefined();
+      for (const one of [first, second]) await host.check(one);
+      await host.del(first);
+      await host.check(second);
+      await host.del(second);
+      await pod.remove();
+      const left = leftovers(before, await snapshot(host.host), [
+        ...[85, 86].flatMap((subnet) => keptBridge(`cni${subnet}`)),
+        ...keptPortmapChains,
+      ]);
+      expect(left).toEqual(nothing);
+    },
+  );
 });
 
 describe('what the packet filter itself knows', () => {
