@@ -47,7 +47,8 @@ export const planFirewall = (
   const policy = options.ingressPolicy;
   const hasNft = filter === 'nftables' && (backend === 'nftables' || policy !== 'open');
   // The host end of a veth is one pod's alone.
-  const deviceIsShared = policy !== 'open' && readLink(pod.device ?? '')?.kind !== 'veth';
+  const deviceIsShared =
+    pod.deviceIsShared ?? (policy !== 'open' && readLink(pod.device ?? '')?.kind !== 'veth');
   return {
     backend,
     nft: hasNft ? [firewallNftPlan(pod, { addresses: backend === 'nftables', policy, deviceIsShared })] : [],
@@ -74,14 +75,19 @@ export const applyFirewallApart = async (
 
 /** Carries out all of a plan. Rejects with CniError 100, 103, 104 or 7; undo with `removeFirewall`. */
 export const applyFirewall = async (socket: NftSocket, plan: FirewallPlan): Promise<void> => {
-  // A policy must hold also where the frame was damaged, which adding elements does not show.
-  const fresh =
-    findNftLacks(
-      socket,
-      plan.nft.map((part) => ({ ...part, elements: [] })),
-    ).length > 0;
+  const fresh = !frameIsWhole(socket, plan);
   await allDone([applyNftPlans(socket, plan.nft, { fresh }), applyFirewallApart(socket, plan)]);
 };
+
+/**
+ * Whether what all pods share is as it should be in nftables. A policy must hold also where that was damaged,
+ * which adding a pod's elements does not show: so ask before, and let `applyNftPlans` set it up if not.
+ */
+export const frameIsWhole = (socket: NftSocket, { nft }: FirewallPlan): boolean =>
+  findNftLacks(
+    socket,
+    nft.map((plan) => ({ ...plan, elements: [] })),
+  ).length === 0;
 
 /** What is missing of a plan, each for a reader; for iptables with a child for each table. */
 export const findFirewallLacks = (socket: NftSocket, plan: FirewallPlan): string[] => [

@@ -26,6 +26,8 @@ export interface FirewallPod {
   addresses: string[];
   /** The first interface of the result, by which a policy tells bridges apart. */
   device: string | undefined;
+  /** Whether other pods have that device, too; told from the device itself when absent. */
+  deviceIsShared?: boolean;
 }
 
 const DEFAULT_ZONE = 'trusted';
