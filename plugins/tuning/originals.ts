@@ -86,6 +86,18 @@ export const removeOriginals = (dataDir: string, owner: Owner): void => {
   if (readFile(file) === undefined || readOriginals(dataDir, owner) !== undefined) removeFile(file);
 };
 
+/**
+ * The original sysctls that are kept for other interfaces of the container: those that are not an interface's
+ * own are all the container's. The first attachment has seen the true original, and the last puts it back.
+ */
+export const originalsOfOthers = (dataDir: string, owner: Owner, netns: number): Record<string, string> => {
+  const own = fileOf(dataDir, owner);
+  const others = namesIn(dataDir)
+    .filter((name) => name.startsWith(`${owner.containerId}_`) && `${dataDir}/${name}` !== own)
+    .flatMap((name) => readFile(`${dataDir}/${name}`) ?? []);
+  return Object.assign({}, ...others.map(({ podwire, sysctl }) => (podwire?.netns === netns ? sysctl : {})));
+};
+
 /** For GC: forgets those of the network's attachments that are not in `keep`; only ours name a network. */
 export const removeOtherOriginals = (dataDir: string, network: string, keep: readonly Attachment[]): void => {
   const kept = new Set(keep.map(({ containerID, ifname }) => `${containerID}/${ifname}`));

@@ -6,6 +6,7 @@ import { CniError, ErrorCode, toCniError } from '../../shared/cni/errors.ts';
 import { type Attachment, type Call, conventionalArgs, type Plugin } from '../../shared/cni/plugin.ts';
 import type { Result } from '../../shared/cni/types.ts';
 import { isAtLeast } from '../../shared/cni/versions.ts';
+import type { Owner } from '../../shared/filter/owner.ts';
 import { readLink } from '../../shared/kernel/link.ts';
 import type { Netns } from '../../shared/kernel/netns.ts';
 import { writeSysctl } from '../../shared/kernel/sysctl.ts';
@@ -16,6 +17,7 @@ import {
   mergeOriginals,
   type Originals,
   originalsOf,
+  originalsOfOthers,
   readOriginals,
   removeOriginals,
   removeOtherOriginals,
@@ -40,9 +42,9 @@ const add = (call: Call): Promise<Result> =>
     const netns = requireContainerNetns(call.env);
     const settings = netns.run(() => readSettings(call, config, netns));
     if (settings !== undefined) {
-      keep(call, config, settings.originals, undo);
+      keep(call, config, settings.present, undo);
       await call.checkpoint();
-      undo.add('put the settings back', () => netns.run(() => restore(call.env.ifname, settings.originals)));
+      undo.add('put the settings back', () => netns.run(() => restore(call.env.ifname, settings.present)));
       netns.run(() => {
         for (const { name, value } of settings.sysctls) setSysctl(name, value);
         if (isAsked(config.attributes)) applyAttributes(call.env.ifname, config.attributes);
@@ -61,7 +63,7 @@ const del = (call: Call): void => {
   const isSame = originals?.podwire === undefined || originals.podwire.netns === netns?.inode;
   if (originals !== undefined && netns !== undefined && isSame) {
     try {
-      netns.run(() => restore(call.env.ifname, originals));
+      netns.run(() => restore(call.env.ifname, withoutOthers(dataDir, owner, originals, netns)));
     } catch {
       // The interface is about to go, and a container must not be stuck for what it had before. The originals
       // stay for another DEL, and GC takes them in the end.
@@ -105,7 +107,8 @@ const status = (call: Call): void => {
 };
 
 interface Settings {
-  originals: Originals;
+  /** What is there before this ADD. */
+  present: Originals;
   sysctls: { name: string; value: string }[];
 }
 
@@ -116,7 +119,7 @@ const readSettings = (call: Call, config: TuningConfig, netns: Netns): Settings 
   const link = readLink(call.env.ifname);
   const present = sysctls.map((sysctl) => ({ sysctl, original: readOriginalSysctl(sysctl) }));
   return {
-    originals: {
+    present: {
       ...(isAsked(attributes) ? originalsOf(requireLink(call.env.ifname), attributes) : {}),
       ...(present.length === 0
         ? {}
@@ -128,13 +131,27 @@ const readSettings = (call: Call, config: TuningConfig, netns: Netns): Settings 
 };
 
 /** Before anything is set, so that a kill in between loses nothing. */
-const keep = (call: Call, { dataDir }: TuningConfig, originals: Originals, undo: Undo): void => {
+const keep = (call: Call, { dataDir }: TuningConfig, present: Originals, undo: Undo): void => {
   const owner = ownerOf(call);
+  const originals = { ...present };
+  if (present.sysctl !== undefined) {
+    const older = originalsOfOthers(dataDir, owner, present.podwire?.netns ?? 0);
+    const entries = Object.entries(present.sysctl);
+    originals.sysctl = Object.fromEntries(entries.map(([name, value]) => [name, older[name] ?? value]));
+  }
   const before = readOriginals(dataDir, owner);
   undo.add('forget the original settings', () =>
     before === undefined ? removeOriginals(dataDir, owner) : saveOriginals(dataDir, owner, before),
   );
   saveOriginals(dataDir, owner, mergeOriginals(before, originals));
+};
+
+/** Without the sysctls that another interface of the container was attached with, too: the last puts them back. */
+const withoutOthers = (dataDir: string, owner: Owner, originals: Originals, netns: Netns): Originals => {
+  if (originals.sysctl === undefined) return originals;
+  const kept = originalsOfOthers(dataDir, owner, netns.inode);
+  const entries = Object.entries(originals.sysctl).filter(([name]) => kept[name] === undefined);
+  return { ...originals, sysctl: Object.fromEntries(entries) };
 };
 
 /** Tries all of them; throws the first failure. An interface that is gone has nothing to be put back. */

@@ -216,6 +216,12 @@ describe('firewall in decay', () => {
     },
   );
 
+  test('VERSION names the versions it accepts, and no others', async () => {
+    const call = { binDir: podwireBin, plugin: 'firewall', command: 'VERSION' };
+    const { result } = await callPlugin(node.host, call);
+    expect(result?.supportedVersions).toEqual(['0.4.0', '1.0.0', '1.1.0']);
+  });
+
   test('STATUS tells whether the backend can work', async () => {
     const status = (keys: object): Promise<PluginOutcome> => {
       const config = { cniVersion: '1.1.0', name: 'walled', type: 'firewall', ...keys };

@@ -249,6 +249,25 @@ describe('tuning', () => {
     expect(await tunedState(pod, 'eth0')).toEqual(original);
   });
 
+  test('a sysctl of the whole container stays until its last attachment goes', async () => {
+    const first = attachment({ sysctl });
+    await first.add();
+    const others = { containerId: first.containerId, ifname: 'lo' };
+    const second = attachment({ sysctl: { 'net.ipv4.ip_default_ttl': '77' } }, others);
+    await second.add();
+    const failing = attachment(
+      { sysctl: { 'net.ipv4.ip_default_ttl': '99', 'net.ipv4.tcp_ecn': 'many' } },
+      others,
+    );
+    expect((await failing.attempt('ADD')).error).toMatchObject({ code: 7 });
+    await second.check();
+    await first.del();
+    await second.check();
+    expect((await tunedState(pod, 'eth0')).arpFilter).toBe('0');
+    await second.del();
+    expect(await tunedState(pod, 'eth0')).toEqual(original);
+  });
+
   test("originals of a netns that is gone are nobody's", async () => {
     const first = attachment({ mtu: 1300, mac });
     await first.add();
