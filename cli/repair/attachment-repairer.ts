@@ -14,6 +14,7 @@ import type { Repairer } from './repairer.ts';
 /** The attachments of `bridge` and `veth`. */
 export const attachmentRepairer: Repairer = {
   root: attachmentsDirectory,
+  isComplete: ({ complete }) => complete === true,
   nftPlans: (record) => [...masqueradePlans(record), ...spoofPlans(record)],
   otherLacks: (record, look) => [
     ...hostLacks(record, look),

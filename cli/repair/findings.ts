@@ -34,7 +34,7 @@ export const findLacks = (
   const findings: Finding[] = [];
   for (const subject of subjects) {
     try {
-      planned.push({ subject, plans: subject.repairer.nftPlans(subject.record) });
+      planned.push({ subject, plans: subject.repairer.nftPlans(subject.record, look) });
       findings.push(...subject.repairer.otherLacks(subject.record, look).map((lack) => ({ subject, lack })));
     } catch (error) {
       findings.push({ subject, lack: unknown(error) });
@@ -48,11 +48,11 @@ export const findLacks = (
   );
   const missing = new Set<string>();
   for (const { subject, plans } of planned) {
-    for (const { what, commands, takenBy } of findElementLacks(socket, plans)) {
-      const isOthers = missing.has(what) || (takenBy !== undefined && living.has(takenBy));
+    for (const { what, commands, takenBy, shared = false } of findElementLacks(socket, plans)) {
+      const isOthers = (!shared && missing.has(what)) || (takenBy !== undefined && living.has(takenBy));
       missing.add(what);
       const mend = isOthers ? SAME_ADDRESS : { by: 'nft' as const, commands };
-      findings.push({ subject, lack: { what, mend } });
+      findings.push({ subject, lack: { what, shared, mend } });
     }
   }
   return withoutRepeats(findings);

@@ -3,7 +3,6 @@ import {
   type IptablesMasquerade,
   missingCommands,
   missingRules,
-  strangeRules,
 } from '../../shared/filter/masquerade-iptables.ts';
 import { ruleLacks, wantedByFamily } from '../../shared/filter/masquerade-iptables-apply.ts';
 import { podAddress } from '../../shared/filter/pod-address.ts';
@@ -22,24 +21,20 @@ export const iptablesLacks = (record: AttachmentRecord, look: Look): Lack[] => {
 
 const familyLacks = (family: IpFamily, wanted: IptablesMasquerade, look: Look): Lack[] => {
   const variant = variantOf(family, wanted, look);
-  const table = look.natTable(family, variant);
+  const table = look.iptables(family, variant, 'nat');
   const commands = missingCommands(wanted, table);
   if (commands === undefined) return [];
   const what = table.chains.includes(wanted.chain)
     ? ruleLacks(family, wanted, table).join('; ')
     : `IPv${family} chain ${wanted.chain} is missing`;
-  // A second interface of the container has the same chain.
-  const strange = new Set(strangeRules(wanted, table));
-  table.rules = table.rules.filter((rule) => !strange.has(rule));
-  table.rules.push(...missingRules(wanted, table));
-  table.chains.push(wanted.chain);
-  return [{ what, mend: { by: 'iptables', family, variant, commands } }];
+  look.plan(family, variant, 'nat', commands);
+  return [{ what, mend: { by: 'iptables', family, variant, table: 'nat', commands } }];
 };
 
 /** Where most of it is; where kubelet's rules are when there is nothing left. */
 const variantOf = (family: IpFamily, wanted: IptablesMasquerade, look: Look): IptablesVariant => {
   const holding = variantsHolding(look.socket, family, wanted.chain)
-    .map((variant) => ({ variant, table: look.natTable(family, variant) }))
+    .map((variant) => ({ variant, table: look.iptables(family, variant, 'nat') }))
     .filter(({ table }) => table.chains.includes(wanted.chain))
     .map(({ variant, table }) => ({ variant, lacks: missingRules(wanted, table).length }))
     .sort((a, b) => a.lacks - b.lacks);

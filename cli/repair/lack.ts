@@ -18,8 +18,14 @@ export type Mend =
   | { by: 'batch'; tool: 'ip' | 'bridge' | 'tc'; lines: string[] }
   /** A part of nftables' transactions; `frame` when it is what all owners share. */
   | { by: 'nft'; commands: string[]; frame?: NftTable }
-  /** A part of a transaction of `iptables-restore` on the nat table. */
-  | { by: 'iptables'; family: IpFamily; variant: IptablesVariant; commands: string[] }
+  /** A part of a transaction of `iptables-restore` on one table. */
+  | {
+      by: 'iptables';
+      family: IpFamily;
+      variant: IptablesVariant;
+      table: 'nat' | 'filter';
+      commands: string[];
+    }
   /** Not by us. */
   | { by: 'nobody'; advice: string };
 

@@ -9,6 +9,7 @@ import {
 import { type LinkState, listLinks } from '../../shared/kernel/link.ts';
 import type { NftSocket } from '../../shared/kernel/nft-socket.ts';
 import { type RouteState, readRoutes } from '../../shared/kernel/route.ts';
+import { carryOut } from './planned-table.ts';
 
 /**
  * The host as it is at one moment: each thing is read once, when it is first asked for, however many
@@ -51,16 +52,21 @@ export class Look {
   }
 
   /**
-   * The nat table of a variant. Who plans changes enters them here, so that what two attachments share
-   * is planned once.
+   * A table of iptables, with what was planned for it by `plan`: what two attachments share is planned
+   * once.
    */
-  natTable(family: IpFamily, variant: IptablesVariant): IptablesTable {
-    const key = `${family} ${variant}`;
+  iptables(family: IpFamily, variant: IptablesVariant, name: string): IptablesTable {
+    const key = `${family} ${variant} ${name}`;
     const known = this.#tables.get(key);
     if (known !== undefined) return known;
-    const table = readIptablesTable(family, variant, 'nat');
+    const table = readIptablesTable(family, variant, name);
     this.#tables.set(key, table);
     return table;
+  }
+
+  /** Notes commands that are going to be carried out on a table. */
+  plan(family: IpFamily, variant: IptablesVariant, name: string, commands: readonly string[]): void {
+    carryOut(commands, this.iptables(family, variant, name));
   }
 
   /** The variant for rules that are in none yet. */

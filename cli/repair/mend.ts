@@ -2,7 +2,7 @@ import { toCniError } from '../../shared/cni/errors.ts';
 import { tableCommands } from '../../shared/filter/nft-plan.ts';
 import { isPlainWord } from '../../shared/kernel/batch.ts';
 import { runCommand } from '../../shared/kernel/command.ts';
-import { iptablesFailure, startNatTransaction } from '../../shared/kernel/iptables.ts';
+import { iptablesFailure, startIptablesTransaction } from '../../shared/kernel/iptables.ts';
 import { classifyNftFailure, nftError, startNft } from '../../shared/kernel/nft.ts';
 import type { NftSocket } from '../../shared/kernel/nft-socket.ts';
 import type { Lack, Mend } from './lack.ts';
@@ -31,7 +31,7 @@ export const mendAll = async (socket: NftSocket, lacks: readonly Lack[]): Promis
   for (const ofTable of frames.values()) await transact(socket, ofTable, failures);
   const elements = nft.filter(({ mend }) => mend.frame === undefined);
   if (elements.length > 0) await transact(socket, elements, failures);
-  const places = Map.groupBy(of('iptables'), ({ mend }) => `${mend.family} ${mend.variant}`);
+  const places = Map.groupBy(of('iptables'), ({ mend }) => `${mend.family} ${mend.variant} ${mend.table}`);
   for (const ofPlace of places.values()) {
     await attempt(ofPlace, failures, () => restore(socket, ofPlace, failures));
   }
@@ -102,9 +102,9 @@ const restore = async (
 ): Promise<void> => {
   const [first] = lacks;
   if (first === undefined) return;
-  const { family, variant } = first.mend;
+  const { family, variant, table } = first.mend;
   const commands = lacks.flatMap(({ mend }) => mend.commands);
-  const result = await startNatTransaction(socket, family, variant, commands).result();
+  const result = await startIptablesTransaction(socket, family, variant, table, commands).result();
   if (result.exitCode === 0) return;
-  note(lacks, failures, iptablesFailure(family, variant, result, 'ipMasq').message);
+  note(lacks, failures, iptablesFailure(family, variant, result, `the ${table} table`).message);
 };

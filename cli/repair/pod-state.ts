@@ -21,7 +21,8 @@ export const podState = (record: AttachmentRecord, look: Look): PodState => {
   try {
     if (isOwnNetns(netns)) return 'gone';
     const hasInterface = netns.run(() => readLink(record.ifname)) !== undefined;
-    if (hasInterface && record.hostInterface === undefined) return 'attached';
+    // A link of another plugin has another name.
+    if (hasInterface && record.hostInterface !== hostInterfaceName(record)) return 'attached';
     // A process id that is another process's by now leads to another pod.
     return /^\/proc\/\d+\//.test(record.netns) ? 'gone' : 'detached';
   } finally {

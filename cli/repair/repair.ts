@@ -73,7 +73,7 @@ const sortedSubjects = (
       const state = podState(record, look);
       if (state === 'gone')
         report.skipped.push({ attachment, what: 'the pod is gone', why: 'DEL or GC removes what is left' });
-      else if (record.complete !== true)
+      else if (!repairer.isComplete(record))
         report.skipped.push({ attachment, what: 'its ADD is under way or was killed', why: 'DEL clears up' });
       else if (state === 'detached') detached.push({ repairer, record });
       else living.push({ repairer, record });
@@ -139,7 +139,7 @@ const presentSubjects = (
     }
     const { network, containerId, ifname } = attachment;
     const record = readAttachment(network, containerId, ifname, repairer.root);
-    return record?.complete === true ? [{ repairer, record }] : [];
+    return record !== undefined && repairer.isComplete(record) ? [{ repairer, record }] : [];
   });
 
 const mendUntilNothingIsMissing = async (

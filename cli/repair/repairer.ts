@@ -7,11 +7,13 @@ import type { Look } from './look.ts';
 export interface Repairer {
   /** Where the records are: `/run/podwire/<plugin>`, as given to `saveAttachment`. */
   root: string;
+  /** Whether the ADD that wrote the record has ended. */
+  isComplete(record: AttachmentRecord): boolean;
   /**
    * What an attachment needs of nftables. It is compared with the kernel, and put back in transactions
    * that serve hundreds of attachments. Throws when the record is damaged.
    */
-  nftPlans(record: AttachmentRecord): NftPlan[];
+  nftPlans(record: AttachmentRecord, look: Look): NftPlan[];
   /** What else it lacks. Throws CniError when that can't be found out. */
   otherLacks(record: AttachmentRecord, look: Look): Lack[];
 }

@@ -1,5 +1,7 @@
 import { attachmentRepairer } from './attachment-repairer.ts';
+import { bandwidthRepairer } from './bandwidth-repairer.ts';
+import { firewallRepairer } from './firewall-repairer.ts';
 import type { Repairer } from './repairer.ts';
 
 /** Everything that `podwire repair` puts back. A plugin that keeps records of its own adds a line. */
-export const repairers: readonly Repairer[] = [attachmentRepairer];
+export const repairers: readonly Repairer[] = [attachmentRepairer, firewallRepairer, bandwidthRepairer];

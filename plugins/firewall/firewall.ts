@@ -80,7 +80,7 @@ const check = (call: Call): void => {
   );
   if (lacks.length === 0) return;
   throw new CniError(ErrorCode.checkFailed, `the firewall is incomplete: ${lacks[0]}`, {
-    details: `${lacks.join('; ')}. Something else has changed it; a new ADD makes it whole again.`,
+    details: `${lacks.join('; ')}. Something else has changed it; "podwire repair" makes it whole again.`,
   });
 };
 

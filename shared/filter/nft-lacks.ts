@@ -25,6 +25,8 @@ export interface NftLack {
   commands: string[];
   /** Of an element that somebody else has: that owner's comment. */
   takenBy?: string;
+  /** Of an element that several owners want alike. */
+  shared?: true;
 }
 
 /** What the kernel lacks of the plans; read by netlink, without a child. */
@@ -37,7 +39,9 @@ export const findNftLacks = (socket: NftSocket, plans: readonly NftPlan[]): NftL
 export const findElementLacks = (socket: NftSocket, plans: readonly NftPlan[]): NftLack[] =>
   plans.flatMap(({ chains = [], elements }) => [
     ...chains.flatMap((chain) => ownedChainLack(socket, chain)),
-    ...elements.flatMap((element) => elementLack(socket, element)),
+    ...elements.flatMap((element) =>
+      elementLack(socket, element).map((lack) => (element.shared ? { ...lack, shared: true } : lack)),
+    ),
   ]);
 
 /** As `findNftLacks`, for what all owners share: the chains with their hooks and rules. */
