@@ -1,7 +1,7 @@
 import { attachmentRepairer } from './attachment-repairer.ts';
-import { bandwidthRepairer } from './bandwidth-repairer.ts';
 import { firewallRepairer } from './firewall-repairer.ts';
 import type { Repairer } from './repairer.ts';
+import { shapingRepairer } from './shaping-repairer.ts';
 
 /** Everything that `podwire repair` puts back. A plugin that keeps records of its own adds a line. */
-export const repairers: readonly Repairer[] = [attachmentRepairer, firewallRepairer, bandwidthRepairer];
+export const repairers: readonly Repairer[] = [attachmentRepairer, firewallRepairer, shapingRepairer];

@@ -73,6 +73,6 @@ export const plugin: Plugin = {
   add,
   del,
   check,
-  gc: ({ config }, valid) => collectShaping(config.name, valid),
+  gc: ({ config, startedAt = Date.now() }, valid) => collectShaping(config.name, valid, startedAt),
   status: (call) => shapingStatus(parseConfig(call)),
 };

@@ -1,6 +1,6 @@
 import { combineErrors } from '../attachment/detach.ts';
 import type { Attachment } from '../cni/plugin.ts';
-import { listAttachments, removeOtherAttachments } from '../store/attachments.ts';
+import { listAttachments, listCompletedSince, removeOtherAttachments } from '../store/attachments.ts';
 import { collectIfbs } from './ifb.ts';
 import { shapingRecords } from './record.ts';
 import { removeShaping } from './remove.ts';
@@ -8,9 +8,15 @@ import { removeShaping } from './remove.ts';
 /**
  * GC: removes the shaping of this network's attachments that are not in `valid`: those with a record
  * whole, and ifbs whose alias says so. An ifb of the reference plugin has no alias, and its name does not
- * tell the network, so it stays. Goes on after a failure and throws all of them at the end.
+ * tell the network, so it stays; and so does what was completed after `since` (ms since the epoch), when
+ * the list was made. Goes on after a failure and throws all of them at the end.
  */
-export const collectShaping = async (network: string, valid: Attachment[]): Promise<void> => {
+export const collectShaping = async (network: string, listed: Attachment[], since: number): Promise<void> => {
+  const recent = listCompletedSince(network, since, shapingRecords);
+  const valid = [
+    ...listed,
+    ...recent.map(({ containerId, ifname }) => ({ containerID: containerId, ifname })),
+  ];
   const stale = listAttachments(network, shapingRecords).filter(
     ({ containerId, ifname }) =>
       !valid.some((entry) => entry.containerID === containerId && entry.ifname === ifname),

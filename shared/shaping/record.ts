@@ -31,7 +31,8 @@ export const saveShapingRecord = (
   saveAttachment({ ...common, ...made, hostInterface, ...(complete && { complete }) }, shapingRecords);
 };
 
-const isShapingRecord = (record: AttachmentRecord): record is ShapingRecord => {
+/** Whether a record of `shapingRecords` can be worked with. */
+export const isShapingRecord = (record: AttachmentRecord): record is ShapingRecord => {
   const shaping = record.shaping as Partial<ShapingPlan> | undefined;
   return typeof record.hostInterface === 'string' && typeof shaping?.device === 'string';
 };

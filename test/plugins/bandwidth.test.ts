@@ -2,9 +2,11 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { podwireBin, referenceBin } from '../support/binaries.ts';
 import { requireKernel, requireTool } from '../support/needs.ts';
 import type { Pod } from '../support/pod.ts';
+import { systemPath } from '../support/process.ts';
 import { leftovers, nothing, type Snapshot, snapshot } from '../support/snapshot.ts';
 import { createHost, type TestHost } from '../support/test-host.ts';
 import { ping } from '../support/traffic.ts';
+import { waitUntil } from '../support/wait-until.ts';
 import { allVersions } from './attachment.ts';
 import { addChained, attachBefore, attemptChained, type Chained, collect, delChained } from './chained.ts';
 import { linkNames } from './kernel-state.ts';
@@ -421,4 +423,21 @@ test('VERSION and the about text name the versions whose results have interfaces
   expect(stderr).toMatch(/CNI bandwidth plugin .*\n.*: 0\.3\.0, 0\.3\.1, /);
   const { stdout } = await host.attempt([`${podwireBin}/bandwidth`], { env: { CNI_COMMAND: 'VERSION' } });
   expect(JSON.parse(stdout)).toMatchObject({ supportedVersions: versions });
+});
+
+test('GC leaves what was limited after it began', async () => {
+  const chain = await attachBefore(host, pod, config);
+  const env = { PATH: systemPath, CNI_COMMAND: 'GC', CNI_PATH: podwireBin, MARK: chain.chained.containerId };
+  // It waits for its configuration while the container is added.
+  const script = '{ until [ -s /run/config ]; do sleep 0.02; done; cat /run/config; } | "$0"';
+  const collection = host.start(['/bin/sh', '-c', script, `${podwireBin}/bandwidth`], { env });
+  await waitUntil('GC has begun', async () => {
+    const look = `for f in $(grep -lx bandwidth /proc/[0-9]*/comm); do grep -c ${env.MARK} \${f%comm}environ; done`;
+    return (await host.attempt(['/bin/sh', '-c', look])).stdout.includes('1');
+  });
+  await addChained(chain);
+  const stdin = JSON.stringify({ ...config, 'cni.dev/valid-attachments': [] });
+  await host.shell('cat >/run/config.new; mv /run/config.new /run/config', { stdin });
+  expect(await collection.outcome).toMatchObject({ exitCode: 0, stdout: '' });
+  await chain.chained.check();
 });
