@@ -40,7 +40,9 @@ export const findElementLacks = (socket: NftSocket, plans: readonly NftPlan[]): 
   plans.flatMap(({ chains = [], elements }) => [
     ...chains.flatMap((chain) => ownedChainLack(socket, chain)),
     ...elements.flatMap((element) =>
-      elementLack(socket, element).map((lack) => (element.shared ? { ...lack, shared: true } : lack)),
+      elementLack(socket, element).map(
+        (lack): NftLack => (element.shared ? { ...lack, shared: true } : lack),
+      ),
     ),
   ]);
 
