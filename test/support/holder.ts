@@ -18,10 +18,14 @@ export interface Holder {
 export const startHolder = async (name: string, pidNamespace: boolean): Promise<Holder> => {
   const unshare = ['--net', '--mount', '--propagation', 'private'];
   if (pidNamespace) unshare.push('--fork', '--pid', '--kill-child=KILL');
-  const child = spawn(programPath('unshare'), [...unshare, '/bin/bash', '-ec', script(pidNamespace)], {
-    cwd: '/',
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    programPath('unshare'),
+    [...unshare, '/bin/bash', '--norc', '-ec', script(pidNamespace)],
+    {
+      cwd: '/',
+      stdio: ['pipe', 'pipe', 'pipe'],
+    },
+  );
   const ended = once(child, 'exit');
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => {
@@ -46,7 +50,8 @@ export const startHolder = async (name: string, pidNamespace: boolean): Promise<
 
 // /var/lib keeps what is on the machine: an overlay where the kernel allows, else an empty tmpfs.
 // The pid comes from a /proc that was mounted before a PID namespace was made, so it is the outer one.
-// `read` ends at end of file, and bash reaps orphans meanwhile, as process 1 has to.
+// Without --norc bash would read ~/.bashrc where SHLVL is not set, for it takes our pipe, which is a socket, for
+// that of rshd. `read` ends at end of file, and bash reaps orphans meanwhile, as process 1 has to.
 const script = (pidNamespace: boolean): string => `
 read -r outer _ </proc/self/stat
 mount -t tmpfs -o mode=755 tmpfs /run
