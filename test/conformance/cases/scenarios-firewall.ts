@@ -30,8 +30,18 @@ const threeContainers = async (trial: Trial, ingressPolicy: string): Promise<[Br
   return [a, b, c];
 };
 
-const reaches = async (from: Pod, to: Bridged): Promise<boolean[]> =>
-  Promise.all(to.addresses.map((address) => ping(from, address)));
+/** Which of the addresses answer. */
+const answers = (from: Pod, addresses: string[]): Promise<boolean[]> =>
+  Promise.all(addresses.map((address) => ping(from, address)));
+
+/** The same for those that are not expected to: asked once, which is certain on one machine, and in less time. */
+const answersAtOnce = (from: Pod, addresses: string[]): Promise<boolean[]> =>
+  Promise.all(
+    addresses.map(async (address) => {
+      const { exitCode } = await from.attempt(['ping', '-n', '-q', '-c', '1', '-W', '1', address]);
+      return exitCode === 0;
+    }),
+  );
 
 const outsideOf = ({ host }: Trial): Promise<Outside> =>
   connectOutside(host, ['198.51.100.0/24', '2001:db8:51::/64'], { defaultRoute: true });
@@ -49,26 +59,20 @@ export const firewallScenarios: readonly Case[] = [
       const outside = await outsideOf(trial);
       await trial.host.shell(dropForwarding);
       const container = await bridgedContainer(trial, 'left', 1, trial.config());
-      expect(await Promise.all(outside.addresses.map((address) => ping(container.pod, address)))).toEqual(
-        neither,
-      );
+      expect(await answersAtOnce(container.pod, outside.addresses)).toEqual(neither);
       await container.add();
-      expect(await Promise.all(outside.addresses.map((address) => ping(container.pod, address)))).toEqual(
-        both,
-      );
+      expect(await answers(container.pod, outside.addresses)).toEqual(both);
       await container.check();
       await container.del();
-      expect(await Promise.all(outside.addresses.map((address) => ping(container.pod, address)))).toEqual(
-        neither,
-      );
+      expect(await answersAtOnce(container.pod, outside.addresses)).toEqual(neither);
     },
   ),
   scenario('open', 'with the policy "open" bridges reach each other, and the outside them', async (trial) => {
     const outside = await outsideOf(trial);
     const [a, b, c] = await threeContainers(trial, 'open');
-    expect(await reaches(a.pod, b)).toEqual(both);
-    expect(await reaches(a.pod, c)).toEqual(both);
-    expect(await reaches(outside.place, a)).toEqual(both);
+    expect(await answers(a.pod, b.addresses)).toEqual(both);
+    expect(await answers(a.pod, c.addresses)).toEqual(both);
+    expect(await answers(outside.place, a.addresses)).toEqual(both);
   }),
   scenario(
     'same-bridge',
@@ -76,10 +80,10 @@ export const firewallScenarios: readonly Case[] = [
     async (trial) => {
       const outside = await outsideOf(trial);
       const [a, b, c] = await threeContainers(trial, 'same-bridge');
-      expect(await reaches(a.pod, b)).toEqual(both);
-      expect(await reaches(a.pod, c)).toEqual(neither);
-      expect(await reaches(c.pod, a)).toEqual(neither);
-      for (const address of outside.addresses) expect(await ping(a.pod, address)).toBe(true);
+      expect(await answers(a.pod, b.addresses)).toEqual(both);
+      expect(await answersAtOnce(a.pod, c.addresses)).toEqual(neither);
+      expect(await answersAtOnce(c.pod, a.addresses)).toEqual(neither);
+      expect(await answers(a.pod, outside.addresses)).toEqual(both);
       await a.check();
       for (const container of [a, b, c]) await container.del();
     },
@@ -90,9 +94,9 @@ export const firewallScenarios: readonly Case[] = [
     async (trial) => {
       const outside = await outsideOf(trial);
       const [a, , c] = await threeContainers(trial, 'isolated');
-      expect(await reaches(a.pod, c)).toEqual(neither);
-      expect(await reaches(c.pod, a)).toEqual(neither);
-      for (const address of outside.addresses) expect(await ping(a.pod, address)).toBe(true);
+      expect(await answersAtOnce(a.pod, c.addresses)).toEqual(neither);
+      expect(await answersAtOnce(c.pod, a.addresses)).toEqual(neither);
+      expect(await answers(a.pod, outside.addresses)).toEqual(both);
     },
   ),
   ...['CNI-ADMIN', 'SITE-RULES'].map((chain) =>
@@ -110,11 +114,11 @@ export const firewallScenarios: readonly Case[] = [
           await bridgedContainer(trial, 'left', 1, config),
         ];
         await a.add();
-        expect(await ping(a.pod, target)).toBe(true);
+        expect(await answers(a.pod, [target])).toEqual([true]);
         await trial.host.exec(['iptables', '-I', chain, '-d', target, '-j', 'DROP']);
-        expect(await ping(a.pod, target)).toBe(false);
+        expect(await answersAtOnce(a.pod, [target])).toEqual([false]);
         await b.add();
-        expect(await ping(b.pod, target)).toBe(false);
+        expect(await answersAtOnce(b.pod, [target])).toEqual([false]);
         for (const container of [a, b]) await container.del();
         expect(await trial.host.exec(['iptables', '-S', chain])).toContain(`-d ${target}/32 -j DROP`);
       },
