@@ -52,10 +52,15 @@ test('any bytes on stdin are a configuration, or refused with an error that fits
 });
 
 // Each word of each line is one word for `ip`, whatever the configuration holds.
-const line = /^(link|address|route|vlan)( [^\s"'\\#\p{Cc}]+)+$/u;
+const line = /^(link|address|route|rule|vlan|qdisc|class|filter|-A)( [^\s"'\\#\p{Cc}]+)+$/u;
 
-describe.for(fuzzedPlugins)('a configuration of $type', ({ valid, plan }) => {
-  const usual = { CNI_CONTAINERID: 'fuzzed', CNI_NETNS: '/run/netns/x', CNI_IFNAME: 'eth0', CNI_PATH: '/x' };
+describe.for(fuzzedPlugins)('a configuration of $type', ({ valid, plan, chainedTo = 'eth0' }) => {
+  const usual = {
+    CNI_CONTAINERID: 'fuzzed',
+    CNI_NETNS: '/run/netns/x',
+    CNI_IFNAME: chainedTo,
+    CNI_PATH: '/x',
+  };
 
   test('that is valid is accepted', () => {
     holds(

@@ -50,8 +50,8 @@ const surroundings = fc.record({
 /** What a runtime adds to a configuration: for CHECK and a chain, and for GC. */
 const withRuntimeKeys = (config: fc.Arbitrary<JsonObject>): fc.Arbitrary<JsonObject> =>
   fc.tuple(config, fc.nat(2), fc.nat(3)).map(([json, a, b]) => ({
-    ...json,
     ...(a === 0 ? { prevResult } : {}),
+    ...json,
     ...(b === 0 ? { 'cni.dev/valid-attachments': [{ containerID: 'other', ifname: 'eth0' }] } : {}),
   }));
 
@@ -69,12 +69,16 @@ const prevResult = {
 /** Calls of all plugins and verbs. */
 export const fuzzedCall: fc.Arbitrary<FuzzedCall> = fc
   .constantFrom(...fuzzedPlugins)
-  .chain(({ type, valid }) =>
+  .chain(({ type, valid, chainedTo }) =>
     fc.record({
       plugin: fc.constant(type),
       verb: verbs,
       stdin: mutated(withRuntimeKeys(valid)),
-      variables: fc.tuple(variables, surroundings).map(([own, others]) => ({ ...own, ...others })),
+      variables: fc.tuple(variables, surroundings, fc.nat(9)).map(([own, others, choice]) => ({
+        ...own,
+        ...others,
+        ...(chainedTo === undefined || choice === 0 ? {} : { CNI_IFNAME: chainedTo }),
+      })),
     }),
   );
 

@@ -6,6 +6,7 @@ import type { PluginOutcome } from '../../support/call-plugin.ts';
 import { keptBridge, leftovers, nothing, type Snapshot, snapshot } from '../../support/snapshot.ts';
 import type { TestHost } from '../../support/test-host.ts';
 import { type FuzzedCall, fuzzedCall, make } from './executable-call.ts';
+import { chainedHostEnd, fuzzedPlugins } from './fuzzed-plugins.ts';
 import { seed, settings } from './settings.ts';
 
 console.log(`fuzzing with seed ${seed}`);
@@ -30,12 +31,25 @@ const fuzz = async (worker: number): Promise<void> => {
   const before = await snapshot(host);
   let count = 0;
   const property = fc.asyncProperty(fuzzedCall, async (call) => {
-    await callAndUndo(host, call);
+    await inChain(host, call, () => callAndUndo(host, call));
     count += 1;
     if (count % lookEvery === 0) await expectNothingLeft(host, before);
   });
   await fc.assert(property, settings(runs, worker));
   await expectNothingLeft(host, before);
+};
+
+/** A plugin that is chained to another finds an interface, which goes after its DEL. */
+const inChain = async (host: TestHost, { plugin }: FuzzedCall, work: () => Promise<void>): Promise<void> => {
+  const { chainedTo } = fuzzedPlugins.find(({ type }) => type === plugin) ?? {};
+  if (chainedTo === undefined) return work();
+  await host.shell(`ip link add ${chainedHostEnd} up type veth peer name ${chainedTo} netns pod
+    ip -n pod addr add 10.80.0.2/16 dev ${chainedTo}; ip -n pod link set ${chainedTo} up`);
+  try {
+    await work();
+  } finally {
+    await host.exec(['ip', 'link', 'del', chainedHostEnd]);
+  }
 };
 
 /** What ADD made must pass CHECK and go with DEL. */
@@ -78,12 +92,20 @@ const expectProtocol = ({ verb }: FuzzedCall, outcome: PluginOutcome): void => {
   ).toEqual([]);
 };
 
+/** What pods share of the firewall: all of it but the addresses of a pod. */
+const keptFirewall = [
+  /^nft (table|set|map|chain|rule) inet podwire_firewall( |$)/,
+  /^nft element inet podwire_firewall (guarded|within) .*"comment":"shared"/,
+  /^ip6?tables-\S+ filter (:|-A (?!CNI-FORWARD -[sd] ))/,
+  /^nft (chain|rule) ip6? filter /,
+];
+
 /** Bridges stay, whatever their names are. */
 const expectNothingLeft = async (host: TestHost, before: Snapshot): Promise<void> => {
   const now = await snapshot(host);
   const bridges = now.flatMap((line) => /^link (\S+) bridge /.exec(line)?.[1] ?? []);
   const kept = bridges.flatMap((name) => keptBridge(name.replaceAll(/[^\w]/g, '\\$&')));
-  expect(leftovers(before, now, kept)).toEqual(nothing);
+  expect(leftovers(before, now, [...kept, ...keptFirewall])).toEqual(nothing);
   const reserved = await host.shell(
     "find /run/fuzz -type f ! -name lock ! -name 'last_reserved_ip.*' ! -path '*/.podwire/*'",
   );

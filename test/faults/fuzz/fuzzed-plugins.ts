@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { Call } from '../../../shared/cni/plugin.ts';
 import type { JsonObject } from '../../../shared/cni/types.ts';
+import { planBandwidth, planFirewall, planSourceRouting, planTuning } from './chained-plans.ts';
 import { planBridge, planHostLocal, planStatic, planVeth } from './plugin-plans.ts';
 
 /** What the fuzzing needs of a plugin. A new plugin is one more row. */
@@ -11,6 +12,8 @@ export interface FuzzedPlugin {
   valid: fc.Arbitrary<JsonObject>;
   /** The pure part of its ADD: parses the configuration and returns the batches that it plans, as text. */
   plan: (call: Call) => string[];
+  /** It changes what another plugin has made: this interface of the pod, with `prevResult` in `valid`. */
+  chainedTo?: string;
 }
 
 const flag = fc.constantFrom(true, false, undefined);
@@ -105,6 +108,58 @@ const veth = (type: string): fc.Arbitrary<JsonObject> =>
 const ipamOnly = (choice: fc.Arbitrary<JsonObject>): fc.Arbitrary<JsonObject> =>
   fc.record({ cniVersion: version, name: names, type: fc.constant('bridge'), ipam: choice }).map(defined);
 
+const chainedInterface = 'chain0';
+
+/** The host's end of the interface that plugins are chained to. */
+export const chainedHostEnd = 'veth7';
+
+const chainedResult = {
+  cniVersion: '1.0.0',
+  interfaces: [{ name: chainedHostEnd }, { name: chainedInterface, sandbox: '/run/netns/pod' }],
+  ips: [
+    { address: '10.80.0.2/16', gateway: '10.80.0.1', interface: 1 },
+    { address: 'fd80::2/64', interface: 1 },
+  ],
+};
+
+function chained(type: string, keys: fc.Arbitrary<Record<string, unknown>>): fc.Arbitrary<JsonObject> {
+  return fc
+    .record({ cniVersion: fc.constantFrom('0.4.0', '1.0.0', '1.1.0'), name: names, keys })
+    .map(({ keys: own, ...shared }) => defined({ ...shared, type, ...own, prevResult: chainedResult }));
+}
+
+const rate = fc.constantFrom(undefined, 8000, 1_000_000, 10_000_000_000);
+const limits = { ingressRate: rate, egressRate: fc.constantFrom(undefined, 2_000_000) };
+const subnets = fc.constantFrom(undefined, undefined, ['10.0.0.0/8'], ['10.0.0.0/8', 'fd00::/8']);
+const bandwidthKeys = fc.oneof(
+  fc.record({ ...limits, unshapedSubnets: subnets }),
+  fc.record({ ...limits, shapedSubnets: subnets }),
+  fc.record({
+    runtimeConfig: fc.record({ bandwidth: fc.constant({ ingressRate: 800_000, ingressBurst: 80_000 }) }),
+  }),
+);
+
+const firewallKeys = fc.record({
+  backend: fc.constantFrom(undefined, 'nftables', 'iptables'),
+  iptablesAdminChainName: fc.constantFrom(undefined, 'CNI-MINE'),
+  ingressPolicy: fc.constantFrom(undefined, 'open', 'same-bridge', 'isolated'),
+});
+
+const tuningKeys = fc.record({
+  sysctl: fc.constantFrom(undefined, { 'net.ipv4.conf.IFNAME.arp_filter': '1', 'net/ipv4/ip_forward': '1' }),
+  mac: fc.constantFrom(undefined, '02:00:00:00:08:03'),
+  mtu: fc.constantFrom(undefined, 1300),
+  promisc: flag,
+  allmulti: flag,
+  txQLen: fc.constantFrom(undefined, 500),
+});
+
+const sbrKeys = fc.record({
+  table: fc.constantFrom(undefined, undefined, 200),
+  gateways: fc.constantFrom(undefined, ['10.80.0.9']),
+  addSourceHints: flag,
+});
+
 /** The plugins, each with a generator of configurations that work. */
 export const fuzzedPlugins: readonly FuzzedPlugin[] = [
   { type: 'bridge', valid: bridge, plan: planBridge },
@@ -120,6 +175,20 @@ export const fuzzedPlugins: readonly FuzzedPlugin[] = [
     valid: ipamOnly(hostLocal),
     plan: planHostLocal,
   },
+  {
+    type: 'bandwidth',
+    valid: chained('bandwidth', bandwidthKeys),
+    plan: planBandwidth,
+    chainedTo: chainedInterface,
+  },
+  {
+    type: 'firewall',
+    valid: chained('firewall', firewallKeys),
+    plan: planFirewall,
+    chainedTo: chainedInterface,
+  },
+  { type: 'tuning', valid: chained('tuning', tuningKeys), plan: planTuning, chainedTo: chainedInterface },
+  { type: 'sbr', valid: chained('sbr', sbrKeys), plan: planSourceRouting, chainedTo: chainedInterface },
   { type: 'static', valid: ipamOnly(staticIpam), plan: planStatic },
 ];
 
