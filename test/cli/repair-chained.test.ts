@@ -31,7 +31,10 @@ const attachTwo = async (plugin: {
   const attached: [ChainCall, PrintedResult][] = [];
   for (const name of ['one', 'two']) {
     const netns = await host.addPod(name);
-    const chain = { conflist, binDirs: [podwireBin], containerId: newContainerId(name), netns };
+    const hostPort = name === 'one' ? 8081 : 8082;
+    const runtimeConfig = { portMappings: [{ hostPort, containerPort: 80, protocol: 'tcp' }] };
+    const call = { conflist, binDirs: [podwireBin], containerId: newContainerId(name), netns };
+    const chain = plugin.type === 'portmap' ? { ...call, runtimeConfig } : call;
     attached.push([chain, await addChain(host, chain)]);
   }
   return attached;
@@ -57,6 +60,29 @@ const damageAndRepair = async (
     expect(leftovers(before, await snapshot(host), [/^iptables-\S+ \S+ -A POSTROUTING/])).toEqual(nothing);
   }
 };
+
+describe('the portmap plugin', () => {
+  const rows = [
+    {
+      backend: 'nftables',
+      damages: [
+        { damage: 'nft delete table inet podwire_portmap', found: /podwire_portmap \S+ is missing/ },
+        { damage: 'nft flush ruleset', found: /of inet podwire_portmap \S+ is missing/ },
+      ],
+    },
+    {
+      backend: 'iptables',
+      damages: [{ damage: 'iptables -t nat -F; iptables -t nat -X', found: /chain CNI-DN-\w+ is missing/ }],
+    },
+  ];
+  test.for(rows)('with $backend', async ({ backend, damages }, context) => {
+    requireTool(context, 'nft', 'iptables', 'ip6tables');
+    requireKernel(context, 'nftables');
+    const attached = await attachTwo({ type: 'portmap', backend, capabilities: { portMappings: true } });
+    await damageAndRepair(attached, damages);
+    for (const [chain] of attached) await delChain(host, chain);
+  });
+});
 
 describe('the firewall plugin', () => {
   const rows = [
