@@ -13,6 +13,7 @@ import { hostLocalStoreScenarios } from './scenarios-host-local-store.ts';
 import { loopbackScenarios } from './scenarios-loopback.ts';
 import { masqueradeScenarios } from './scenarios-masquerade.ts';
 import { portmapScenarios } from './scenarios-portmap.ts';
+import { portmapTrafficScenarios } from './scenarios-portmap-traffic.ts';
 import { ptpScenarios } from './scenarios-ptp.ts';
 import { routeScenarios } from './scenarios-routes.ts';
 import { sbrScenarios } from './scenarios-sbr.ts';
@@ -34,6 +35,7 @@ export const scenarioCases: readonly Case[] = [
   ...hostLocalFaultScenarios,
   ...staticScenarios,
   ...loopbackScenarios,
+  ...portmapTrafficScenarios,
   ...portmapScenarios,
   ...bandwidthScenarios,
   ...firewallScenarios,
