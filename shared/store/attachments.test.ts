@@ -43,7 +43,7 @@ test('a record comes back as it was saved, unknown keys included, until it is re
 
 test('the attachments of ADDs that succeeded since a moment', () => {
   const began = 1_700_000_000_000;
-  const ages = { early: -1, same: 0, late: 1 };
+  const ages = { early: -1, same: 0, late: 1, future: 10_000_000_000_000 };
   for (const [name, ms] of Object.entries(ages)) {
     for (const complete of [true, undefined]) {
       const ifname = complete ? 'eth0' : 'eth1';

@@ -127,17 +127,21 @@ export const listAttachments = (network: string, root = attachmentsDirectory): A
     .filter((record) => record !== undefined);
 };
 
-/** A network's attachments whose ADD succeeded since then (ms since the epoch), by their records. */
+/**
+ * A network's attachments whose ADD succeeded since then (ms since the epoch), by their records. One of a
+ * time that is yet to come is older: the clock was set back since.
+ */
 export const listCompletedSince = (
   network: string,
   since: number,
   root = attachmentsDirectory,
 ): AttachmentRecord[] =>
-  listAttachments(network, root).filter(
-    (record) =>
-      record.complete === true &&
-      modifiedAt(attachmentFile(root, network, record.containerId, record.ifname)) >= since,
-  );
+  listAttachments(network, root).filter((record) => {
+    if (record.complete !== true) return false;
+    const madeAt = modifiedAt(attachmentFile(root, network, record.containerId, record.ifname));
+    // Date.now() may be up to a ms behind.
+    return madeAt >= since && madeAt <= Date.now() + 1;
+  });
 
 /** In ms since the epoch; long ago when there is no such file. */
 const modifiedAt = (file: string): number => {
