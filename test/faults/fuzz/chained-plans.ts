@@ -3,12 +3,18 @@ import { podOf } from '../../../plugins/firewall/attachment.ts';
 import { parseConfig as parseSbr, requireAddresses } from '../../../plugins/sbr/config.ts';
 import { planSbr } from '../../../plugins/sbr/plan.ts';
 import { parseTuningConfig } from '../../../plugins/tuning/config.ts';
+import { ownerOf } from '../../../shared/attachment/owner.ts';
 import { Fields } from '../../../shared/cni/fields.ts';
 import type { Call } from '../../../shared/cni/plugin.ts';
+import { createCommand, ruleCommands } from '../../../shared/filter/nft-plan.ts';
 import { DEFAULT_ADMIN_CHAIN, firewallRules } from '../../../shared/firewall/iptables-rules.ts';
 import { parseFirewallOptions } from '../../../shared/firewall/options.ts';
 import { IpBatch } from '../../../shared/kernel/ip-batch.ts';
 import { TcBatch } from '../../../shared/kernel/tc-batch.ts';
+import { createCommands, iptablesPortmap } from '../../../shared/portmap/iptables.ts';
+import { portmapPlan } from '../../../shared/portmap/nft.ts';
+import { parsePortmapOptions } from '../../../shared/portmap/options.ts';
+import { portmapAddresses } from '../../../shared/portmap/pod-addresses.ts';
 import { addBucket, addIfb, addIngressFilters, addRoot } from '../../../shared/shaping/lines.ts';
 import { planShaping } from '../../../shared/shaping/plan.ts';
 
@@ -46,6 +52,23 @@ export const planFirewall = (call: Call): string[] => {
   return [...frame.map(({ rule }) => rule), ...pods].map(
     (rule) => `${rule.replaceAll(/-m comment --comment "[^"]*" /g, '')}\n`,
   );
+};
+
+/** The same for portmap; what is in quotes is left out. Throws when a command for nft has a line too many. */
+export const planPortmap = (call: Call): string[] => {
+  const runtime = new Fields(call.config.runtimeConfig, 'runtimeConfig');
+  const options = parsePortmapOptions(new Fields(call.config.json), runtime);
+  const pods = portmapAddresses(requirePrevResult(call), call.env.ifname);
+  const owner = ownerOf(call);
+  if (options.backend === 'iptables') {
+    const commands = pods.flatMap((pod) => createCommands(iptablesPortmap(owner, options, pod), true));
+    return commands.map((command) => `${command.replaceAll(/"(?:\\.|[^"\\])*"/g, 'quoted')}\n`);
+  }
+  const { frame, elements } = portmapPlan(owner, options, pods);
+  const rules = frame.flatMap((table) => table.chains.flatMap((chain) => ruleCommands(table, chain)));
+  const broken = [...rules, ...elements.map(createCommand)].find((command) => /[\n\r]/.test(command));
+  if (broken !== undefined) throw new Error(`more than one line: ${broken}`);
+  return [];
 };
 
 /** tuning plans no batch before it has looked; throws when a sysctl may lead out of the netns' own. */

@@ -52,7 +52,7 @@ test('any bytes on stdin are a configuration, or refused with an error that fits
 });
 
 // Each word of each line is one word for `ip`, whatever the configuration holds.
-const line = /^(link|address|route|rule|vlan|qdisc|class|filter|-A)( [^\s"'\\#\p{Cc}]+)+$/u;
+const line = /^(link|address|route|rule|vlan|qdisc|class|filter|-[AIN])( [^\s"'\\#\p{Cc}]+)+$/u;
 
 describe.for(fuzzedPlugins)('a configuration of $type', ({ valid, plan, chainedTo = 'eth0' }) => {
   const usual = {

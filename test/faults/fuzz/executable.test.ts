@@ -1,9 +1,18 @@
+import { readdirSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ErrorCode } from '../../../shared/cni/errors.ts';
 import { createPluginHost } from '../../protocol/calls.ts';
+import { podwireBin } from '../../support/binaries.ts';
 import type { PluginOutcome } from '../../support/call-plugin.ts';
-import { keptBridge, leftovers, nothing, type Snapshot, snapshot } from '../../support/snapshot.ts';
+import {
+  keptBridge,
+  keptPortmapChains,
+  leftovers,
+  nothing,
+  type Snapshot,
+  snapshot,
+} from '../../support/snapshot.ts';
 import type { TestHost } from '../../support/test-host.ts';
 import { type FuzzedCall, fuzzedCall, make } from './executable-call.ts';
 import { chainedHostEnd, fuzzedPlugins } from './fuzzed-plugins.ts';
@@ -15,6 +24,11 @@ const codes: readonly number[] = Object.values(ErrorCode).filter((code) => code 
 const workers = 3;
 const runs = 80;
 const lookEvery = 8;
+
+test('every plugin of the executable has a row in the table', () => {
+  const rows = ['podwire', ...fuzzedPlugins.map(({ type }) => type)];
+  expect(rows.toSorted()).toEqual(readdirSync(podwireBin).toSorted());
+});
 
 test(`${workers * runs} spoilt calls of the executable: one result or one error each, and nothing left`, async () => {
   const all = Array.from({ length: workers }, (_, worker) => fuzz(worker));
@@ -105,7 +119,7 @@ const expectNothingLeft = async (host: TestHost, before: Snapshot): Promise<void
   const now = await snapshot(host);
   const bridges = now.flatMap((line) => /^link (\S+) bridge /.exec(line)?.[1] ?? []);
   const kept = bridges.flatMap((name) => keptBridge(name.replaceAll(/[^\w]/g, '\\$&')));
-  expect(leftovers(before, now, [...kept, ...keptFirewall])).toEqual(nothing);
+  expect(leftovers(before, now, [...kept, ...keptFirewall, ...keptPortmapChains])).toEqual(nothing);
   const reserved = await host.shell(
     "find /run/fuzz -type f ! -name lock ! -name 'last_reserved_ip.*' ! -path '*/.podwire/*'",
   );

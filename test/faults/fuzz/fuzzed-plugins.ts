@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { Call } from '../../../shared/cni/plugin.ts';
 import type { JsonObject } from '../../../shared/cni/types.ts';
-import { planBandwidth, planFirewall, planSourceRouting, planTuning } from './chained-plans.ts';
+import { planBandwidth, planFirewall, planPortmap, planSourceRouting, planTuning } from './chained-plans.ts';
 import { planBridge, planHostLocal, planStatic, planVeth } from './plugin-plans.ts';
 
 /** What the fuzzing needs of a plugin. A new plugin is one more row. */
@@ -145,6 +145,25 @@ const firewallKeys = fc.record({
   ingressPolicy: fc.constantFrom(undefined, 'open', 'same-bridge', 'isolated'),
 });
 
+const portMappings = [
+  { hostPort: 8080, containerPort: 80, protocol: 'tcp' },
+  { hostPort: 5353, containerPort: 53, protocol: 'udp', hostIP: '127.0.0.1' },
+  { hostPort: 8443, containerPort: 443, protocol: 'TCP', hostIP: '::' },
+];
+const portmapKeys = fc.oneof(
+  fc.record({
+    runtimeConfig: fc.subarray(portMappings).map((mappings) => ({ portMappings: mappings })),
+    backend: fc.constantFrom(undefined, 'nftables', 'iptables'),
+    snat: flag,
+    masqAll: flag,
+    markMasqBit: fc.constantFrom(undefined, 5),
+  }),
+  fc.record({
+    runtimeConfig: fc.constant({ portMappings }),
+    conditionsV4: fc.constantFrom(['!', '-s', '192.0.2.0/24'], ['ip', 'saddr', '!=', '192.0.2.0/24']),
+  }),
+);
+
 const tuningKeys = fc.record({
   sysctl: fc.constantFrom(undefined, { 'net.ipv4.conf.IFNAME.arp_filter': '1', 'net/ipv4/ip_forward': '1' }),
   mac: fc.constantFrom(undefined, '02:00:00:00:08:03'),
@@ -187,6 +206,7 @@ export const fuzzedPlugins: readonly FuzzedPlugin[] = [
     plan: planFirewall,
     chainedTo: chainedInterface,
   },
+  { type: 'portmap', valid: chained('portmap', portmapKeys), plan: planPortmap, chainedTo: chainedInterface },
   { type: 'tuning', valid: chained('tuning', tuningKeys), plan: planTuning, chainedTo: chainedInterface },
   { type: 'sbr', valid: chained('sbr', sbrKeys), plan: planSourceRouting, chainedTo: chainedInterface },
   { type: 'static', valid: ipamOnly(staticIpam), plan: planStatic },

@@ -87,6 +87,8 @@ export class Run {
     this.statistics.countCall(verb, exitCode === 0, ms);
     const isInterrupted = error?.code === 106;
     if (sent !== undefined) this.statistics.countSignal(sent, verb, signal !== undefined || isInterrupted);
-    if (error !== undefined && !isInterrupted) count(this.statistics.errors, `${verb} ${error.code}`);
+    // One that was killed may have printed its result before.
+    if (exitCode === 1 && error !== undefined && !isInterrupted)
+      count(this.statistics.errors, `${verb} ${error.code}`);
   }
 }
