@@ -6,13 +6,12 @@ import { Fields } from '../../shared/cni/fields.ts';
 import type { Attachment, Call, Plugin } from '../../shared/cni/plugin.ts';
 import { emptyResult, type Result } from '../../shared/cni/types.ts';
 import { readLink } from '../../shared/kernel/link.ts';
-import { addPortmap, repairPortmap } from '../../shared/portmap/add.ts';
+import { addPortmap, handOverPorts } from '../../shared/portmap/add.ts';
 import { findPortmapLacks, portmapStatus } from '../../shared/portmap/check.ts';
 import type { HostEnd } from '../../shared/portmap/claims.ts';
 import { salvagePortMappings } from '../../shared/portmap/mapping.ts';
 import { type PortmapOptions, parsePortmapOptions } from '../../shared/portmap/options.ts';
 import { portmapAddresses } from '../../shared/portmap/pod-addresses.ts';
-import { readPortmap } from '../../shared/portmap/record.ts';
 import { collectPortmaps, removePortmap } from '../../shared/portmap/remove.ts';
 
 /** ADD: leads host ports to the pod that prevResult describes, which is returned as it is. */
@@ -39,10 +38,7 @@ const add = async (call: Call): Promise<Result> => {
  */
 const del = async (call: Call): Promise<void> => {
   const mappings = salvagePortMappings(new Fields(call.config.runtimeConfig));
-  for (const heir of await removePortmap(ownerOf(call), mappings)) {
-    const waiting = readPortmap(heir);
-    if (waiting !== undefined) await repairPortmap(waiting);
-  }
+  await handOverPorts(await removePortmap(ownerOf(call), mappings));
 };
 
 /** CHECK: every element or rule is there. */

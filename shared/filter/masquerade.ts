@@ -1,8 +1,8 @@
 import { CniError, ErrorCode } from '../cni/errors.ts';
 import type { Attachment } from '../cni/plugin.ts';
 import { type NftSocket, readingNft, withNftSocket } from '../kernel/nft-socket.ts';
-import { allDone } from './all-done.ts';
 import { detectBackend, type FilterBackend } from './backend.ts';
+import { applyFilterParts, type FilterPart, type FilterRemoval, removeFilterParts } from './filter-part.ts';
 import {
   applyIptables,
   collectIptables,
@@ -13,7 +13,7 @@ import { collectSubnetChains, MASQUERADE_SETS, masqueradePlan } from './masquera
 import { findNftLacks } from './nft-lacks.ts';
 import { findOwnedElements, type OwnedSet } from './nft-owned.ts';
 import type { NftPlan } from './nft-plan.ts';
-import { applyNftPlans, removeNftElements } from './nft-transaction.ts';
+import { removeNftElements } from './nft-transaction.ts';
 import { isStaleComment, type Owner, ownerComment } from './owner.ts';
 import { type MasqueradeAddress, type PodAddress, podAddress } from './pod-address.ts';
 
@@ -24,20 +24,24 @@ export interface ApplyOptions {
   fresh?: boolean;
   /** What other features want of nftables, for the same transaction. */
   plans?: readonly NftPlan[];
+  /** The parts of further features, which may need more than nftables. */
+  parts?: readonly FilterPart[];
+  /** The socket of the whole call, which stays open; without it, one is opened. */
+  socket?: NftSocket | undefined;
 }
 
 /**
  * Masquerades what leaves from a pod's addresses, except to their own subnet and to multicast, and
- * carries out `plans` with it; all or nothing. Without addresses, only the plans. The children run when
- * this returns: await the backend that was used, for the record, after other work. Undo with
- * `removeMasquerade`. Rejects with CniError 100, or 104 when the kernel lacks what is asked for.
+ * carries out `plans` and `parts` with it; all or nothing, but for what the parts do beside nftables, which
+ * is their features' to undo. Without addresses, only these. The children run when this returns: await the
+ * backend that was used, for the record, after other work. Undo with `removeMasquerade`. Rejects with CniError 100, or 104 when the kernel lacks what is asked for.
  */
 export const applyMasquerade = (
   owner: Owner,
   addresses: readonly MasqueradeAddress[],
   options: ApplyOptions = {},
 ): Promise<FilterBackend> =>
-  handled(withNftSocket((socket) => apply(socket, owner, addresses.map(podAddress), options)));
+  handled(inSocket(options.socket, (socket) => apply(socket, owner, addresses.map(podAddress), options)));
 
 export interface RemoveOptions {
   /** What ADD masqueraded, from the record; without it, the owner's elements are looked for. */
@@ -50,6 +54,8 @@ export interface RemoveOptions {
   spared?: readonly MasqueradeAddress[] | undefined;
   /** Sets of other features, in which everything of the owner goes: for a DEL without a record. */
   sets?: readonly OwnedSet[];
+  /** What further features have: found with the socket, and taken away in the same transaction. */
+  parts?: (socket: NftSocket) => readonly FilterRemoval[];
 }
 
 /**
@@ -112,6 +118,9 @@ export interface GoneAttachment {
   addresses: readonly MasqueradeAddress[];
 }
 
+const inSocket = <T>(given: NftSocket | undefined, body: (socket: NftSocket) => Promise<T>): Promise<T> =>
+  given === undefined ? withNftSocket(body) : body(given);
+
 /** The caller may do other work before it awaits this: a failure meanwhile must not count as unhandled. */
 const handled = <T>(work: Promise<T>): Promise<T> => {
   work.catch(() => {});
@@ -125,33 +134,27 @@ const apply = async (
   socket: NftSocket,
   owner: Owner,
   pods: readonly PodAddress[],
-  { backend, fresh = false, plans = [] }: ApplyOptions,
+  { backend, fresh, plans = [], parts = [] }: ApplyOptions,
 ): Promise<FilterBackend> => {
-  if ((backend ?? detectBackend(socket)) === 'iptables') return applyApart(socket, owner, pods, plans, fresh);
+  let used = backend ?? detectBackend(socket);
+  const byIptables = (): FilterPart => {
+    used = 'iptables';
+    return { plans: [], apart: (shared) => applyIptables(shared, owner, pods) };
+  };
+  const byNftables = (): FilterPart => ({
+    plans: [masqueradePlan(owner, pods)],
+    fallback: backend === undefined ? byIptables : undefined,
+  });
+  const masquerade = used === 'iptables' ? byIptables : byNftables;
   try {
-    await applyNftPlans(socket, allPlans(owner, pods, plans), { fresh });
-    return 'nftables';
+    const all = [...(pods.length === 0 ? [] : [masquerade()]), { plans }, ...parts];
+    await applyFilterParts(socket, all, fresh);
+    return used;
   } catch (error) {
-    // The kernel may have nftables without what NAT needs: only a try shows it.
-    const unsupported = error instanceof CniError && error.code === ErrorCode.unsupportedByKernel;
-    if (backend !== undefined || pods.length === 0 || !unsupported) throw error;
-    return applyApart(socket, owner, pods, plans, fresh);
-  }
-};
-
-/** Masquerade by iptables, with the other plans in nftables; both at once, both undone when one fails. */
-const applyApart = async (
-  socket: NftSocket,
-  owner: Owner,
-  pods: readonly PodAddress[],
-  plans: readonly NftPlan[],
-  fresh: boolean,
-): Promise<'iptables'> => {
-  try {
-    await allDone([applyIptables(socket, owner, pods), applyNftPlans(socket, plans, { fresh })]);
-    return 'iptables';
-  } catch (error) {
-    await remove(socket, owner, { addresses: pods, backend: 'iptables', plans }).catch(() => {});
+    // A transaction of nftables is all or nothing by itself; what stands beside it is not.
+    if (used === 'iptables') {
+      await remove(socket, owner, { addresses: pods, backend: used, plans }).catch(() => {});
+    }
     throw error;
   }
 };
@@ -159,25 +162,26 @@ const applyApart = async (
 const remove = async (
   socket: NftSocket,
   owner: Owner,
-  { addresses, backend, plans = [], spared = [], sets = [] }: RemoveOptions,
+  { addresses, backend, plans = [], spared = [], sets = [], parts = () => [] }: RemoveOptions,
 ): Promise<void> => {
   const pods = addresses?.map(podAddress);
   const known = allPlans(owner, backend === 'iptables' ? [] : (pods ?? []), plans);
   const searched = backend !== 'iptables' && pods === undefined ? [...MASQUERADE_SETS, ...sets] : sets;
   const comment = ownerComment(owner);
-  const elements = [
-    ...known.flatMap((plan) => plan.elements),
-    ...findOwnedElements(socket, searched, (candidate) => candidate === comment),
-  ];
-  const chains = known.flatMap((plan) => plan.chains ?? []);
-  const works = [removeNftElements(socket, elements, chains)];
-  if (backend !== 'nftables') {
-    const options = {
-      addresses: pods,
-      spared: spared.map(podAddress),
-      expected: backend === 'iptables',
-    };
-    works.push(removeIptables(socket, owner, options));
-  }
-  await allDone(works);
+  const masquerade: FilterRemoval = {
+    elements: [
+      ...known.flatMap((plan) => plan.elements.filter(({ shared }) => !shared)),
+      ...findOwnedElements(socket, searched, (candidate) => candidate === comment),
+    ],
+    chains: known.flatMap((plan) => plan.chains ?? []),
+    ...(backend !== 'nftables' && {
+      apart: (shared) =>
+        removeIptables(shared, owner, {
+          addresses: pods,
+          spared: spared.map(podAddress),
+          expected: backend === 'iptables',
+        }),
+    }),
+  };
+  await removeFilterParts(socket, [masquerade, ...parts(socket)]);
 };

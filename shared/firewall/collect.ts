@@ -1,24 +1,29 @@
 import type { Attachment } from '../cni/plugin.ts';
 import { allDone } from '../filter/all-done.ts';
 import { removeNftElements } from '../filter/nft-transaction.ts';
-import type { NftSocket } from '../kernel/nft-socket.ts';
-import type { AttachmentRecord } from '../store/attachments.ts';
+import { type NftSocket, withNftSocket } from '../kernel/nft-socket.ts';
+import { type AttachmentRecord, listAttachments, removeOtherAttachments } from '../store/attachments.ts';
 import { removeFromZone } from './firewalld.ts';
 import { removeIptablesPods } from './iptables-apply.ts';
-import { recordedFirewall } from './record.ts';
+import { FIREWALL_RECORDS, recordedFirewall } from './record.ts';
 import { staleFirewallElements } from './remove.ts';
 
 /**
  * For GC: takes away the firewall of a network's attachments that are not in `valid`. nftables' elements
- * bear their owner's name; rules of iptables and sources of firewalld do not: those go by `records`, all that
- * there are of the network. An address that a valid attachment has stays. Rejects with CniError 100.
+ * bear their owner's name; rules of iptables and sources of firewalld do not: those go by the records. An
+ * address that a valid attachment has stays. Rejects with CniError 100 or 5.
  */
-export const collectFirewall = async (
+export const collectFirewall = async (network: string, valid: readonly Attachment[]): Promise<void> => {
+  await withNftSocket((socket) => removeStale(socket, network, valid));
+  removeOtherAttachments(network, valid, FIREWALL_RECORDS);
+};
+
+const removeStale = async (
   socket: NftSocket,
   network: string,
   valid: readonly Attachment[],
-  records: readonly AttachmentRecord[],
 ): Promise<void> => {
+  const records = listAttachments(network, FIREWALL_RECORDS);
   const kept = new Set(valid.map(({ containerID, ifname }) => `${containerID}/${ifname}`));
   const isKept = ({ containerId, ifname }: AttachmentRecord): boolean => kept.has(`${containerId}/${ifname}`);
   const held = new Set(

@@ -1,10 +1,9 @@
 import { CniError, ErrorCode } from '../cni/errors.ts';
-import { allDone } from '../filter/all-done.ts';
 import { detectBackend } from '../filter/backend.ts';
+import { applyFilterParts, type FilterPart } from '../filter/filter-part.ts';
 import { chooseIptablesVariant } from '../filter/iptables-variant.ts';
 import { findNftLacks } from '../filter/nft-lacks.ts';
 import type { NftPlan } from '../filter/nft-plan.ts';
-import { applyNftPlans } from '../filter/nft-transaction.ts';
 import { formatAddress, parseAddress } from '../kernel/address-math.ts';
 import { hasIptables, type IpFamily } from '../kernel/iptables.ts';
 import { readLink } from '../kernel/link.ts';
@@ -57,27 +56,16 @@ export const planFirewall = (
   };
 };
 
-/**
- * Carries out what is not nftables': iptables and firewalld. The children run when this returns, but for
- * those that have to look first. Rejects with CniError 100, 103 or 7; undo with `removeFirewall`.
- */
-export const applyFirewallApart = async (
-  socket: NftSocket,
-  { iptables, zone }: FirewallPlan,
-): Promise<void> => {
-  const work = applyIptablesParts(socket, iptables);
-  try {
-    if (zone !== undefined) addToZone(zone.name, zone.addresses);
-  } finally {
-    await work;
-  }
-};
+/** What a plan needs of the packet filter; undo with `removeFirewall`. */
+export const firewallPart = (socket: NftSocket, plan: FirewallPlan): FilterPart => ({
+  plans: plan.nft,
+  fresh: !frameIsWhole(socket, plan),
+  apart: (shared) => applyApart(shared, plan),
+});
 
 /** Carries out all of a plan. Rejects with CniError 100, 103, 104 or 7; undo with `removeFirewall`. */
-export const applyFirewall = async (socket: NftSocket, plan: FirewallPlan): Promise<void> => {
-  const fresh = !frameIsWhole(socket, plan);
-  await allDone([applyNftPlans(socket, plan.nft, { fresh }), applyFirewallApart(socket, plan)]);
-};
+export const applyFirewall = (socket: NftSocket, plan: FirewallPlan): Promise<void> =>
+  applyFilterParts(socket, [firewallPart(socket, plan)]);
 
 /**
  * Whether what all pods share is as it should be in nftables. A policy must hold also where that was damaged,
@@ -95,6 +83,16 @@ export const findFirewallLacks = (socket: NftSocket, plan: FirewallPlan): string
   ...findIptablesPartLacks(plan.iptables),
   ...(plan.zone === undefined ? [] : findZoneLacks(plan.zone.name, plan.zone.addresses)),
 ];
+
+/** iptables and firewalld. The children run when this returns, but for those that have to look first. */
+const applyApart = async (socket: NftSocket, { iptables, zone }: FirewallPlan): Promise<void> => {
+  const work = applyIptablesParts(socket, iptables);
+  try {
+    if (zone !== undefined) addToZone(zone.name, zone.addresses);
+  } finally {
+    await work;
+  }
+};
 
 const chooseBackend = (socket: NftSocket, pod: FirewallPod, options: FirewallOptions): FirewallBackend =>
   firewalldIsRunning() ? 'firewalld' : chooseFilter(socket, pod, options);

@@ -1,8 +1,7 @@
 import type { Attachment } from '../cni/plugin.ts';
-import { allDone } from '../filter/all-done.ts';
+import { type FilterRemoval, removeFilterParts } from '../filter/filter-part.ts';
 import { findOwnedElements } from '../filter/nft-owned.ts';
 import type { NftElement } from '../filter/nft-plan.ts';
-import { removeNftElements } from '../filter/nft-transaction.ts';
 import { isStaleComment, ownerComment } from '../filter/owner.ts';
 import { readLink } from '../kernel/link.ts';
 import type { NftSocket } from '../kernel/nft-socket.ts';
@@ -20,14 +19,8 @@ export interface FirewallRemoval {
   zone: string | undefined;
 }
 
-/**
- * The elements of a pod's firewall that are its own: what it shares with others stays. For one transaction
- * with those of other features, by `removeNftElements`, which leaves what another pod has by now.
- */
-export const ownFirewallElements = (
-  socket: NftSocket,
-  { pod, policy }: Pick<FirewallRemoval, 'pod' | 'policy'>,
-): NftElement[] => {
+/** The elements of a pod's firewall that are its own: what it shares with others stays. */
+const ownFirewallElements = (socket: NftSocket, { pod, policy }: FirewallRemoval): NftElement[] => {
   if (policy !== undefined) {
     return firewallNftPlan(pod, { addresses: true, policy, deviceIsShared: false }).elements;
   }
@@ -35,28 +28,18 @@ export const ownFirewallElements = (
   return findOwnedElements(socket, FIREWALL_SETS, (candidate) => candidate === comment);
 };
 
-/** Takes away what is not in nftables. The children run when this returns. Rejects with CniError 100. */
-export const removeFirewallApart = async (
-  socket: NftSocket,
-  { pod: { addresses }, zone }: Pick<FirewallRemoval, 'pod' | 'zone'>,
-): Promise<void> => {
-  const work = removeIptablesPods(socket, addresses);
-  try {
-    if (zone !== undefined) removeFromZone(zone, addresses);
-  } finally {
-    await work;
-  }
-};
+/** What `removeFirewall` does, for one transaction with other features' removals. */
+export const firewallRemovalPart = (socket: NftSocket, removal: FirewallRemoval): FilterRemoval => ({
+  elements: ownFirewallElements(socket, removal),
+  apart: (shared) => removeApart(shared, removal),
+});
 
 /**
  * Takes away all of a pod's firewall, in every packet filter that has it. What is not there is no error and
  * costs no child. Rejects with CniError 100.
  */
 export const removeFirewall = (socket: NftSocket, removal: FirewallRemoval): Promise<void> =>
-  allDone([
-    removeNftElements(socket, ownFirewallElements(socket, removal)),
-    removeFirewallApart(socket, removal),
-  ]);
+  removeFilterParts(socket, [firewallRemovalPart(socket, removal)]);
 
 /**
  * For GC: the elements of a network's attachments that are not in `keep`, and those of bridges that are
@@ -72,3 +55,16 @@ export const staleFirewallElements = (
     ({ key }) => readLink(/^"([^"]*)"/.exec(key.text)?.[1] ?? '') === undefined,
   ),
 ];
+
+/** What is not in nftables. The children run when this returns. */
+const removeApart = async (
+  socket: NftSocket,
+  { pod: { addresses }, zone }: FirewallRemoval,
+): Promise<void> => {
+  const work = removeIptablesPods(socket, addresses);
+  try {
+    if (zone !== undefined) removeFromZone(zone, addresses);
+  } finally {
+    await work;
+  }
+};

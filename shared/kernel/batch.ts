@@ -61,6 +61,8 @@ export interface WaitingTool<B extends Batch> {
    * and the tool's message; the lines before it stay in force. `context` says what was attempted.
    */
   run(batch: B, context: string): string;
+  /** The same in two steps: the tool works when this returns, and what is returned waits for its end, as `run`. */
+  begin(batch: B, context: string): () => string;
   /** Ends one that is not needed; does nothing after `run`. */
   dismiss(): void;
 }
@@ -76,14 +78,18 @@ export const startBatchTool = <B extends Batch>(
 ): WaitingTool<B> => {
   const child = startTool(tool, [...options, '-batch', '-']);
   let isWaiting = true;
-  return {
-    run: (batch, context) => {
-      isWaiting = false;
-      child.feed({ stdin: batch.toString() });
+  const begin = (batch: B, context: string): (() => string) => {
+    isWaiting = false;
+    child.feed({ stdin: batch.toString() });
+    return () => {
       const result = child.wait();
       if (result.exitCode !== 0) throw failure(batch, result, context);
       return result.stdout;
-    },
+    };
+  };
+  return {
+    run: (batch, context) => begin(batch, context)(),
+    begin,
     dismiss: () => {
       if (!isWaiting) return;
       isWaiting = false;

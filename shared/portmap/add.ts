@@ -1,12 +1,11 @@
 import type { Undo } from '../attachment/undo.ts';
-import { CniError, ErrorCode } from '../cni/errors.ts';
 import { detectBackend, type FilterBackend } from '../filter/backend.ts';
+import { applyFilterParts, type FilterPart } from '../filter/filter-part.ts';
 import type { NftPlan } from '../filter/nft-plan.ts';
-import { applyNftPlans } from '../filter/nft-transaction.ts';
 import type { Owner } from '../filter/owner.ts';
 import type { PodAddress } from '../filter/pod-address.ts';
 import { readNftChain } from '../kernel/nft-read.ts';
-import { type NftSocket, readingNft, withNftSocket } from '../kernel/nft-socket.ts';
+import { type NftSocket, withNftSocket } from '../kernel/nft-socket.ts';
 import { claimPorts, type HostEnd, releasePorts } from './claims.ts';
 import { isHolderGone, netnsInode, portTaken } from './holder.ts';
 import { applyIptablesPortmap } from './iptables-apply.ts';
@@ -46,13 +45,13 @@ export const addPortmap = (
     await checkpoint();
     await apply(socket, record);
     await checkpoint();
-    finish(socket, record);
+    finishPortmap(socket, record);
   });
 
 /**
  * The first part of an ADD, before the packet filter is touched: takes the ports, away from containers that
- * are gone if need be, and writes the record. A plugin that carries out the plan itself goes on with
- * `portmapPlans` and ends with `finishPortmap`.
+ * are gone if need be, and writes the record. A plugin that carries out further features in one transaction
+ * goes on with `portmapPart` and ends with `finishPortmap`.
  */
 export const preparePortmap = async (
   request: PortmapRequest,
@@ -74,16 +73,44 @@ export const preparePortmap = async (
   return record;
 };
 
-/** What is to go into the call's nft transaction; nothing when the backend is iptables. */
-export const portmapPlans = ({ backend, owner, options, addresses }: PortmapRecord): NftPlan[] =>
-  backend === 'nftables' ? [portmapPlan(owner, options, addresses)] : [];
+/** What a record's ports need of the packet filter; what is there already stays. */
+export const portmapPart = (socket: NftSocket, record: PortmapRecord): FilterPart => {
+  const { owner, options, addresses, backend } = record;
+  const byIptables: FilterPart = {
+    plans: [],
+    apart: (shared) => applyIptablesPortmap(shared, owner, options, addresses),
+  };
+  if (backend === 'iptables') return byIptables;
+  const plan = portmapPlan(owner, options, addresses);
+  const fallback = (): FilterPart => {
+    savePortmap({ ...record, backend: 'iptables' });
+    return byIptables;
+  };
+  return {
+    plans: [plan],
+    fresh: lacksFrame(socket, plan),
+    fallback: options.backend === undefined ? fallback : undefined,
+  };
+};
 
 /** The last part of an ADD, when rules and the pod's route are in place. */
-export const finishPortmap = (record: PortmapRecord): void => readingNft((socket) => finish(socket, record));
+export const finishPortmap = (socket: NftSocket, { options, addresses }: PortmapRecord): void => {
+  enableLocalnet(options, addresses);
+  const families = addresses.map(({ family }) => family);
+  forgetStaleFlows(socket, boundPorts(options, families), { addresses, arriving: true });
+};
 
 /** Makes the rules of a record; those that are there stay. Throws as `addPortmap` does. */
 export const applyPortmap = (record: PortmapRecord): Promise<void> =>
   withNftSocket((socket) => apply(socket, record));
+
+/** Gives the ports that a removal has freed to attachments of the same container that waited for them. */
+export const handOverPorts = async (heirs: readonly Owner[]): Promise<void> => {
+  for (const heir of heirs) {
+    const waiting = readPortmap(heir);
+    if (waiting !== undefined) await repairPortmap(waiting);
+  }
+};
 
 /** Makes all of a record's ADD again, whatever is left of it. Throws as `addPortmap` does. */
 export const repairPortmap = async (record: PortmapRecord): Promise<void> => {
@@ -91,7 +118,7 @@ export const repairPortmap = async (record: PortmapRecord): Promise<void> => {
   savePortmap(current);
   await withNftSocket(async (socket) => {
     await apply(socket, current);
-    finish(socket, current);
+    finishPortmap(socket, current);
   });
 };
 
@@ -136,20 +163,8 @@ const isSameRequest = (record: PortmapRecord, { options, addresses }: PortmapReq
   );
 };
 
-const apply = async (socket: NftSocket, record: PortmapRecord): Promise<void> => {
-  const { owner, options, addresses, backend } = record;
-  if (backend === 'iptables') return applyIptablesPortmap(socket, owner, options, addresses);
-  const plan = portmapPlan(owner, options, addresses);
-  try {
-    await applyNftPlans(socket, [plan], { fresh: lacksFrame(socket, plan) });
-  } catch (error) {
-    // The kernel may have nftables without what NAT needs: only a try shows it.
-    const unsupported = error instanceof CniError && error.code === ErrorCode.unsupportedByKernel;
-    if (options.backend !== undefined || !unsupported) throw error;
-    savePortmap({ ...record, backend: 'iptables' });
-    await applyIptablesPortmap(socket, owner, options, addresses);
-  }
-};
+const apply = (socket: NftSocket, record: PortmapRecord): Promise<void> =>
+  applyFilterParts(socket, [portmapPart(socket, record)]);
 
 /** Looking costs less than a transaction that fails for want of a chain: the first pod, or the first of a subnet. */
 const lacksFrame = (socket: NftSocket, { elements, chains: own = [] }: NftPlan): boolean => {
@@ -158,10 +173,4 @@ const lacksFrame = (socket: NftSocket, { elements, chains: own = [] }: NftPlan):
   return ['prerouting', ...targets].some(
     (chain) => readNftChain(socket, PORTMAP_FAMILY, PORTMAP_TABLE, chain) === undefined,
   );
-};
-
-const finish = (socket: NftSocket, { options, addresses }: PortmapRecord): void => {
-  enableLocalnet(options, addresses);
-  const families = addresses.map(({ family }) => family);
-  forgetStaleFlows(socket, boundPorts(options, families), { addresses, arriving: true });
 };

@@ -20,8 +20,11 @@ export const isHolderGone = ({ netns, inode, links }: PortClaim): boolean => {
   const isNetnsGone = isOtherNetns(netns, inode);
   if (links.length === 0) return isNetnsGone;
   const deadlineMs = isNetnsGone ? LINK_REMOVAL_MS : 0;
-  return links.every(({ name, index }) =>
-    waitForLink(index === 0 ? name : index, (link) => link === undefined, deadlineMs),
+  return links.every(
+    ({ name, index }) =>
+      // One that was not made yet when the port was claimed may be about to come.
+      (index !== 0 || isNetnsGone) &&
+      waitForLink(index === 0 ? name : index, (link) => link === undefined, deadlineMs),
   );
 };
 

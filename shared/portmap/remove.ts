@@ -1,5 +1,6 @@
 import type { Attachment } from '../cni/plugin.ts';
 import { allDone } from '../filter/all-done.ts';
+import { type FilterRemoval, removeFilterParts } from '../filter/filter-part.ts';
 import { findOwnedElements } from '../filter/nft-owned.ts';
 import { deleteUnusedChains, removeNftElements } from '../filter/nft-transaction.ts';
 import { isStaleComment, type Owner, ownerComment } from '../filter/owner.ts';
@@ -23,27 +24,38 @@ import { forgetStaleFlows } from './stale-flows.ts';
 
 /**
  * Takes away what an ADD made: rules first, the ports last. Returns the attachments of the same container
- * that waited for the ports: `repairPortmap` gives them to them. With the record of the ADD it is known what to
+ * that waited for the ports: `handOverPorts` gives them to them. With the record of the ADD it is known what to
  * remove; without one it is looked for, in what the reference makes, too, and
  * `mappings` are what the configuration says was mapped. What is not there is no error.
  * Throws CniError 100, 5 or 11.
  */
-export const removePortmap = async (
+export const removePortmap = (owner: Owner, mappings: readonly PortMapping[] = []): Promise<Owner[]> =>
+  withNftSocket(async (socket) => {
+    const heirs: Owner[] = [];
+    await removeFilterParts(socket, [portmapRemoval(socket, owner, mappings, heirs)]);
+    return heirs;
+  });
+
+/** What `removePortmap` does, for one transaction with other features' removals; adds to `heirs`. */
+export const portmapRemoval = (
+  socket: NftSocket,
   owner: Owner,
-  mappings: readonly PortMapping[] = [],
-): Promise<Owner[]> => {
+  mappings: readonly PortMapping[],
+  heirs: Owner[],
+): FilterRemoval => {
   const record = readPortmap(owner);
   const asked = bindingsOf(record?.options.mappings ?? mappings, [4, 6]);
-  const anyFound = await withNftSocket(async (socket) => {
-    const found = record === undefined ? await removeUnknown(socket, owner) : false;
-    if (record !== undefined) await removeKnown(socket, record);
-    forgetStaleFlows(socket, asked, { addresses: record?.addresses ?? [], arriving: false });
-    return found;
-  });
-  // Looking through all claims is for a pod that has ports of which neither record nor configuration is left.
-  const heirs = await releasePorts(owner, asked.length === 0 && anyFound ? undefined : asked);
-  removeAttachment(owner.network, owner.containerId, owner.ifname, PORTMAP_RECORDS);
-  return heirs;
+  const removal = record === undefined ? unknownRemoval(socket, owner) : knownRemoval(record);
+  const anyFound = record === undefined && removal.elements.length > 0;
+  return {
+    ...removal,
+    finish: async () => {
+      forgetStaleFlows(socket, asked, { addresses: record?.addresses ?? [], arriving: false });
+      // Looking through all claims is for a pod that has ports of which neither record nor configuration is left.
+      heirs.push(...(await releasePorts(owner, asked.length === 0 && anyFound ? undefined : asked)));
+      removeAttachment(owner.network, owner.containerId, owner.ifname, PORTMAP_RECORDS);
+    },
+  };
 };
 
 /**
@@ -67,23 +79,22 @@ export const collectPortmaps = async (network: string, keep: readonly Attachment
   removeOtherAttachments(network, keep, PORTMAP_RECORDS);
 };
 
-const removeKnown = (socket: NftSocket, record: PortmapRecord): Promise<void> => {
-  const { owner, options, addresses, backend } = record;
-  if (backend === 'iptables') return removeIptablesPortmap(socket, owner, { options, addresses });
-  const { elements, chains } = portmapPlan(owner, options, addresses);
-  return removeNftElements(socket, elements, chains);
+const knownRemoval = ({ owner, options, addresses, backend }: PortmapRecord): FilterRemoval => {
+  if (backend === 'nftables') return portmapPlan(owner, options, addresses);
+  return {
+    elements: [],
+    apart: (socket) => removeIptablesPortmap(socket, owner, { options, addresses }),
+  };
 };
 
-/** Returns whether nftables had something of the owner's. */
-const removeUnknown = async (socket: NftSocket, owner: Owner): Promise<boolean> => {
+const unknownRemoval = (socket: NftSocket, owner: Owner): FilterRemoval => {
   const comment = ownerComment(owner);
-  const elements = findOwnedElements(socket, PORTMAP_SETS, (candidate) => candidate === comment);
-  await allDone([
-    removeNftElements(socket, elements, ownPortmapChains(owner)),
-    removeIptablesPortmap(socket, owner),
-    removeReferenceHostports(socket, owner),
-  ]);
-  return elements.length > 0;
+  return {
+    elements: findOwnedElements(socket, PORTMAP_SETS, (candidate) => candidate === comment),
+    chains: ownPortmapChains(owner),
+    apart: (shared) =>
+      allDone([removeIptablesPortmap(shared, owner), removeReferenceHostports(shared, owner)]),
+  };
 };
 
 /** Takes away the chains of subnets and owners that no pod's element jumps to any more. */
