@@ -1,6 +1,5 @@
 import { Findings } from '../../shared/attachment/check-pod.ts';
 import { containerNetnsIfPresent, requireContainerNetns } from '../../shared/attachment/container-netns.ts';
-import { hostInterfaceAlias } from '../../shared/attachment/host-interface-name.ts';
 import { ownerOf } from '../../shared/attachment/owner.ts';
 import { withUndo } from '../../shared/attachment/undo.ts';
 import { Fields } from '../../shared/cni/fields.ts';
@@ -8,11 +7,10 @@ import type { Call, Plugin } from '../../shared/cni/plugin.ts';
 import type { Result } from '../../shared/cni/types.ts';
 import { applyShaping, startShapingTools } from '../../shared/shaping/apply.ts';
 import { parseBandwidthForRemoval, wantsShaping } from '../../shared/shaping/bandwidth-keys.ts';
-import { checkShaping } from '../../shared/shaping/check.ts';
+import { checkBandwidth } from '../../shared/shaping/check.ts';
 import { collectShaping } from '../../shared/shaping/collect.ts';
 import { requireHostInterface } from '../../shared/shaping/host-interface.ts';
 import { chooseIfb } from '../../shared/shaping/ifb.ts';
-import { ifbNames } from '../../shared/shaping/ifb-name.ts';
 import { planShaping, type ShapingPlan } from '../../shared/shaping/plan.ts';
 import { readShapingRecord } from '../../shared/shaping/record.ts';
 import { removeShaping } from '../../shared/shaping/remove.ts';
@@ -56,13 +54,8 @@ const check = (call: Call): void => {
   const owner = ownerOf(call);
   const netns = requireContainerNetns(call.env);
   const host = requireHostInterface(netns, call.env.ifname, requirePrevResult(call));
-  const record = readShapingRecord(owner);
-  const [name] = ifbNames(owner);
-  const ifb = record?.shaping.egress?.ifb ?? { name, alias: hostInterfaceAlias(owner), mac: '' };
-  // An MTU that was changed after ADD does not make the burst that followed from it wrong.
-  const plan = planShaping(keys, { device: host.name, mtu: record?.shaping.mtu ?? host.mtu }, ifb);
   const findings = new Findings();
-  checkShaping(plan, findings);
+  checkBandwidth(owner, keys, host, findings);
   findings.throwIfAny();
 };
 

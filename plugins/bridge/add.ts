@@ -1,8 +1,8 @@
 import { allocateAddresses } from '../../shared/attachment/allocate.ts';
 import { announcePod, configurePod, waitForDad } from '../../shared/attachment/configure-pod.ts';
 import { requireContainerNetns } from '../../shared/attachment/container-netns.ts';
-import { deleteLink } from '../../shared/attachment/detach.ts';
-import { startFilters } from '../../shared/attachment/filters.ts';
+import { deleteLink } from '../../shared/attachment/delete-link.ts';
+import { type StartedFilters, startFilters } from '../../shared/attachment/filters.ts';
 import { requireFreeInterface } from '../../shared/attachment/free-interface.ts';
 import { requireHostInterfaceName } from '../../shared/attachment/host-end.ts';
 import {
@@ -20,6 +20,8 @@ import { startIps } from '../../shared/attachment/waiting-ips.ts';
 import type { Call } from '../../shared/cni/plugin.ts';
 import { emptyResult, type Interface, type IpConfig, type Result } from '../../shared/cni/types.ts';
 import { isAtLeast } from '../../shared/cni/versions.ts';
+import { AttachedFeatures, type FeatureSite } from '../../shared/features/attach.ts';
+import type { IpBatch } from '../../shared/kernel/ip-batch.ts';
 import { readLink } from '../../shared/kernel/link.ts';
 import { randomMac } from '../../shared/kernel/mac.ts';
 import type { Netns } from '../../shared/kernel/netns.ts';
@@ -39,6 +41,7 @@ export const addToBridge = (call: Call): Promise<Result> =>
     const config = parseBridgeConfig(call);
     const netns = requireContainerNetns(call.env);
     const ip = startIps(netns, undo);
+    const features = new AttachedFeatures(call, config.features, undo);
     await requireFreeInterface(call, netns);
     const allocated = await allocate(call, config, undo);
     await call.checkpoint();
@@ -61,21 +64,33 @@ export const addToBridge = (call: Call): Promise<Result> =>
           routes: [],
           bridge: bridgeRecord(config),
         },
+        features: features.names,
       },
       undo,
     );
-    const filters = startFilters(
-      ownerOf(call),
-      {
-        backend: config.ipMasqBackend,
-        masquerade: config.ipMasq ? allocated.ips : [],
-        spoofCheck: config.macSpoofCheck ? { port: names.hostInterface, mac: names.podMac } : undefined,
-      },
-      readLink(config.bridge) === undefined,
-    );
-    undo.add('remove the packet filter rules', filters.remove);
+    await features.prepare(siteOf(config, names, allocated));
+    const isFirst = readLink(config.bridge) === undefined;
+    const start = (): StartedFilters => {
+      const started = startFilters(
+        ownerOf(call),
+        {
+          backend: config.ipMasqBackend,
+          masquerade: config.ipMasq ? allocated.ips : [],
+          spoofCheck: config.macSpoofCheck ? { port: names.hostInterface, mac: names.podMac } : undefined,
+          ...features.filters,
+        },
+        isFirst,
+      );
+      undo.add('remove the packet filter rules', started.remove);
+      return started;
+    };
+    // What all pods of a bridge share in the packet filter goes with it: another network's GC must find it.
+    const early = isFirst && features.guardsDevice ? undefined : start();
     undo.add(`remove the interface "${names.hostInterface}"`, () => deleteLink(names.hostInterface));
-    const host = await applyHostSide(ip.host, config, names, gateways, call.checkpoint);
+    const addLines = (batch: IpBatch): void => features.addHostLines(batch);
+    const host = await applyHostSide(ip.host, { config, names, gateways, addLines }, call.checkpoint);
+    features.begin();
+    const filters = early ?? start();
     if (config.isGateway) enableForwarding(allocated.ips);
     await call.checkpoint();
 
@@ -101,11 +116,13 @@ export const addToBridge = (call: Call): Promise<Result> =>
       gatewayDevice(config),
       gateways.map(({ cidr }) => cidr),
     );
+    const further = features.finish();
     await call.checkpoint();
     const { bridgeMac: mac, bridgeMtu: mtu } = host;
     Object.assign(record.host?.bridge ?? {}, { mac, mtu });
     completeRecord(record, backend);
-    return resultOf(call, config, names, allocated, host);
+    const result = resultOf(call, config, names, allocated, host);
+    return { ...result, interfaces: [...result.interfaces, ...further] };
   });
 
 /** The addresses and routes the pod gets, gateways included; none on a network without IPAM. */
@@ -123,6 +140,14 @@ const bridgeRecord = (config: BridgeConfig): BridgeRecord => ({
   vlans: usesVlans(config),
   hairpin: config.hairpinMode,
   isolated: config.portIsolation,
+});
+
+const siteOf = (config: BridgeConfig, names: Names, { ips }: Result): FeatureSite => ({
+  hostInterface: names.hostInterface,
+  mtu: config.mtu,
+  ips,
+  device: config.bridge,
+  ownDevice: false,
 });
 
 const cidrsOf = (ips: IpConfig[]): string[] => ips.map(({ address }) => address);

@@ -6,6 +6,7 @@ import { type AddressState, readAddresses } from '../../shared/kernel/address.ts
 import { commandFailure, runCommand } from '../../shared/kernel/command.ts';
 import type { IpBatch, WaitingIp } from '../../shared/kernel/ip-batch.ts';
 import { type LinkState, readLink, waitForLink } from '../../shared/kernel/link.ts';
+import { explainingIfb } from '../../shared/shaping/ifb.ts';
 import { withLock } from '../../shared/store/lock.ts';
 import { type BridgeConfig, gatewayDevice, usesVlans } from './config.ts';
 import { type Gateway, gatewayChanges } from './gateways.ts';
@@ -39,19 +40,27 @@ const BR_STATE_DISABLED = 0;
  */
 export const applyHostSide = async (
   ip: WaitingIp,
-  config: BridgeConfig,
-  names: Names,
-  gateways: Gateway[],
+  wanted: WantedHostSide,
   checkpoint: Call['checkpoint'],
 ): Promise<HostSide> => {
-  const plan = planHostSide(config, names, gateways);
+  const { config, names } = wanted;
+  const plan = planHostSide(wanted);
   if (!plan.changesBridge) return carryOut(ip, config, names, plan);
   return withLock(
     `/run/podwire/locks/bridge-${config.bridge}`,
-    () => carryOut(ip, config, names, planHostSide(config, names, gateways)),
+    () => carryOut(ip, config, names, planHostSide(wanted)),
     { checkpoint },
   );
 };
+
+/** What an attachment needs on the host. */
+export interface WantedHostSide {
+  config: BridgeConfig;
+  names: Names;
+  gateways: Gateway[];
+  /** Adds what else is to be made by the same `ip`, when the port is there. */
+  addLines: (batch: IpBatch) => void;
+}
 
 /**
  * Waits until the port takes part in the bridge, so that the pod is reachable when ADD returns. A
@@ -75,7 +84,7 @@ interface HostPlan {
   needsVlanDevice: boolean;
 }
 
-const planHostSide = (config: BridgeConfig, names: Names, gateways: Gateway[]): HostPlan => {
+const planHostSide = ({ config, names, gateways, addLines }: WantedHostSide): HostPlan => {
   const device = gatewayDevice(config);
   const bridge = readLink(config.bridge);
   const vlanDevice = config.vlan === 0 ? undefined : readLink(device);
@@ -88,12 +97,15 @@ const planHostSide = (config: BridgeConfig, names: Names, gateways: Gateway[]): 
   addGatewayLines(batch, device, carrier, gatewayChanges(device, gateways, present, config.forceAddress));
   const changesBridge = batch.size > 0;
   addPortLines(batch, config, names);
+  addLines(batch);
   return { batch, observed, changesBridge, needsVlanDevice };
 };
 
 const carryOut = (ip: WaitingIp, config: BridgeConfig, names: Names, plan: HostPlan): HostSide => {
   try {
-    ip.run(plan.batch, `could not attach the container to the bridge "${config.bridge}"`);
+    explainingIfb(() =>
+      ip.run(plan.batch, `could not attach the container to the bridge "${config.bridge}"`),
+    );
     if (usesVlans(config)) applyVlans(config, names, plan);
   } catch (error) {
     throw usesVlans(config) ? explainVlanFailure(error) : error;
@@ -134,6 +146,7 @@ const describe = (config: BridgeConfig, names: Names, hasVlanDevice: boolean): H
 /** The kernel answers a VLAN filter it was built without with a bare "Operation not supported". */
 const explainVlanFailure = (error: unknown): unknown => {
   if (!(error instanceof CniError) || !/not supported/i.test(error.message)) return error;
+  if (error.code === ErrorCode.unsupportedByKernel) return error;
   return new CniError(
     ErrorCode.unsupportedByKernel,
     'this kernel has no bridge VLAN filter, which "vlan" and "vlanTrunk" need',

@@ -14,6 +14,7 @@ import { ownerOf } from '../../shared/attachment/owner.ts';
 import { delegateVerb } from '../../shared/cni/delegate.ts';
 import type { Call } from '../../shared/cni/plugin.ts';
 import { emptyResult, type IpConfig, type Result } from '../../shared/cni/types.ts';
+import { checkFeatures } from '../../shared/features/check.ts';
 import { readAddresses } from '../../shared/kernel/address.ts';
 import { type LinkState, readLink } from '../../shared/kernel/link.ts';
 import { readAttachment } from '../../shared/store/attachments.ts';
@@ -44,6 +45,7 @@ export const checkBridge = async (call: Call): Promise<void> => {
     masquerade: config.ipMasq ? ips : [],
     spoofCheck: config.macSpoofCheck && port && pod ? { port: port.name, mac: pod.mac } : undefined,
   });
+  checkFeatures(call, config.features, port, findings);
   findings.throwIfAny();
 };
 

@@ -38,7 +38,7 @@ export const parseBridgeConfig = (call: Call): BridgeConfig => {
   const fields = new Fields(call.config.json);
   const isDefaultGateway = fields.boolean('isDefaultGateway') ?? false;
   const config: BridgeConfig = {
-    ...parseNetworkKeys(fields),
+    ...parseNetworkKeys(fields, call.config),
     bridge: parseBridgeName(fields),
     isGateway: (fields.boolean('isGateway') ?? false) || isDefaultGateway,
     isDefaultGateway,

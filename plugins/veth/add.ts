@@ -1,7 +1,7 @@
 import { allocateAddresses } from '../../shared/attachment/allocate.ts';
 import { configurePod } from '../../shared/attachment/configure-pod.ts';
 import { requireContainerNetns } from '../../shared/attachment/container-netns.ts';
-import { deleteLink } from '../../shared/attachment/detach.ts';
+import { deleteLink } from '../../shared/attachment/delete-link.ts';
 import { startFilters } from '../../shared/attachment/filters.ts';
 import { requireFreeInterface } from '../../shared/attachment/free-interface.ts';
 import { requireHostInterfaceName } from '../../shared/attachment/host-end.ts';
@@ -17,10 +17,12 @@ import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
 import type { Call } from '../../shared/cni/plugin.ts';
 import type { Interface, IpConfig, Result } from '../../shared/cni/types.ts';
 import { isAtLeast } from '../../shared/cni/versions.ts';
+import { AttachedFeatures } from '../../shared/features/attach.ts';
 import { IpBatch } from '../../shared/kernel/ip-batch.ts';
 import { readLink, waitForLink } from '../../shared/kernel/link.ts';
 import { randomMac } from '../../shared/kernel/mac.ts';
 import type { Netns } from '../../shared/kernel/netns.ts';
+import { explainingIfb } from '../../shared/shaping/ifb.ts';
 import { parseVethConfig } from './config.ts';
 import { hostAddresses, hostRoutes, surroundingRoutes, withHostGateways } from './routing.ts';
 
@@ -36,6 +38,7 @@ export const addVeth = (call: Call): Promise<Result> =>
     const config = parseVethConfig(call);
     const netns = requireContainerNetns(call.env);
     const ip = startIps(netns, undo);
+    const features = new AttachedFeatures(call, config.features, undo);
     await requireFreeInterface(call, netns);
     const ipam = await allocateAddresses(call, config.ipamType, undo);
     const ips = withHostGateways(ipam.ips);
@@ -55,17 +58,24 @@ export const addVeth = (call: Call): Promise<Result> =>
           gatewayDevice: ends.host.name,
           routes: hostRoutes(ips),
         },
+        features: features.names,
       },
       undo,
     );
+    const { mtu } = config;
+    const hostInterface = ends.host.name;
+    await features.prepare({ hostInterface, mtu, ips, device: hostInterface, ownDevice: true });
     const filters = startFilters(ownerOf(call), {
       backend: config.ipMasqBackend,
       masquerade: config.ipMasq ? ips : [],
+      ...features.filters,
     });
     undo.add('remove the packet filter rules', filters.remove);
-    const batch = hostBatch(call, ends, config.mtu, ips, netns);
+    const batch = hostBatch(call, ends, mtu, ips, netns);
+    features.addHostLines(batch);
     undo.add(`remove the interface "${ends.host.name}"`, () => deleteLink(ends.host.name));
-    ip.host.run(batch, 'could not make the veth');
+    explainingIfb(() => ip.host.run(batch, 'could not make the veth'));
+    features.begin();
     prepareHostDevice(ends.host.name);
     enableForwarding(ips);
     await call.checkpoint();
@@ -86,10 +96,11 @@ export const addVeth = (call: Call): Promise<Result> =>
         ips.map(({ address }) => address),
       ),
     );
+    const further = features.finish();
     await call.checkpoint();
     completeRecord(record, backend);
     return {
-      interfaces: describeEnds(call, ends),
+      interfaces: [...describeEnds(call, ends), ...further],
       ips: ips.map((ip) => ({ ...ip, interface: 1 })),
       routes: ipam.routes,
       dns: config.dns ?? ipam.dns,

@@ -13,6 +13,7 @@ import { ownerOf } from '../../shared/attachment/owner.ts';
 import { delegateVerb } from '../../shared/cni/delegate.ts';
 import type { Call } from '../../shared/cni/plugin.ts';
 import { emptyResult, type IpConfig } from '../../shared/cni/types.ts';
+import { checkFeatures } from '../../shared/features/check.ts';
 import { readAddresses } from '../../shared/kernel/address.ts';
 import type { LinkState } from '../../shared/kernel/link.ts';
 import { readRoutes } from '../../shared/kernel/route.ts';
@@ -42,6 +43,7 @@ export const checkVeth = async (call: Call): Promise<void> => {
     backend: config.ipMasqBackend,
     masquerade: config.ipMasq ? ips : [],
   });
+  checkFeatures(call, config.features, host, findings);
   findings.throwIfAny();
 };
 

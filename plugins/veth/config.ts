@@ -5,7 +5,7 @@ import type { Call } from '../../shared/cni/plugin.ts';
 /** The keys of the reference's `ptp`. Throws CniError 7 that names the key at fault; IPAM is required. */
 export const parseVethConfig = ({ config }: Call): NetworkKeys => {
   const fields = new Fields(config.json);
-  const keys = parseNetworkKeys(fields);
+  const keys = parseNetworkKeys(fields, config);
   if (keys.ipamType === '') {
     throw fields
       .fields('ipam')

@@ -1,5 +1,6 @@
 import { delegateVerb } from '../cni/delegate.ts';
 import type { Attachment, Call } from '../cni/plugin.ts';
+import { featureCollections } from '../features/detach.ts';
 import { listLinks } from '../kernel/link.ts';
 import {
   type AttachmentRecord,
@@ -7,7 +8,8 @@ import {
   listCompletedSince,
   removeOtherAttachments,
 } from '../store/attachments.ts';
-import { combineErrors, deleteLink } from './detach.ts';
+import { combineErrors } from './combine-errors.ts';
+import { deleteLink } from './delete-link.ts';
 import { collectFilters } from './filters.ts';
 import { aliasPrefix, hostInterfaceName, isOurAlias } from './host-interface-name.ts';
 import { parseRemovalKeys } from './network-keys.ts';
@@ -38,6 +40,7 @@ export const collectAttachments = async (given: Call, listed: Attachment[]): Pro
 
   const linksGone = await attempt(() => deleteStaleLinks(network, valid));
   await attempt(() => collectFilters(network, valid));
+  for (const collect of featureCollections(call, valid)) await attempt(collect);
   // As long as a stale pod still has its link, its address must not be given to another.
   if (ipamType !== '' && linksGone) await attempt(() => delegateVerb(call, 'GC', ipamType));
   if (errors.length === 0) removeOtherAttachments(network, valid);

@@ -1,13 +1,13 @@
 import { delegateVerb } from '../cni/delegate.ts';
-import { CniError, toCniError } from '../cni/errors.ts';
 import type { Call } from '../cni/plugin.ts';
+import { DetachedFeatures } from '../features/detach.ts';
+import { allDone } from '../filter/all-done.ts';
 import type { Owner } from '../filter/owner.ts';
-import { commandFailure } from '../kernel/command.ts';
 import { readLink } from '../kernel/link.ts';
 import type { Netns } from '../kernel/netns.ts';
-import { startCommand } from '../kernel/running-command.ts';
 import { readAttachment, removeAttachment } from '../store/attachments.ts';
 import { containerNetnsIfPresent } from './container-netns.ts';
+import { deleteLink } from './delete-link.ts';
 import { removeFilters } from './filters.ts';
 import { hasHostEnd, hostEndOf } from './host-end.ts';
 import { hostInterfaceName, isOurAlias } from './host-interface-name.ts';
@@ -25,13 +25,15 @@ export const detach = async (call: Call): Promise<void> => {
   const { network, containerId, ifname } = owner;
   const record = readAttachment(network, containerId, ifname);
   const netns = containerNetnsIfPresent(call.env);
+  const features = new DetachedFeatures(call, record);
   const [links, filters] = await Promise.allSettled([
-    detachLinks(owner, netns),
-    removeFilters(owner, record, keys),
+    allDone([detachLinks(owner, netns), features.deleteLinks()]),
+    removeFilters(owner, record, keys, features.filterRemovals),
   ]);
   if (links.status === 'rejected') throw links.reason;
   if (keys.ipamType !== '') await delegateVerb(call, 'DEL', keys.ipamType);
   if (filters.status === 'rejected') throw filters.reason;
+  await features.finish(netns);
   removeAttachment(network, containerId, ifname);
 };
 
@@ -47,34 +49,4 @@ export const detachLinks = async (owner: Owner, netns: Netns | undefined): Promi
   const pod = netns.run(() => readLink(owner.ifname));
   if (pod?.kind !== 'veth' || isOurAlias(hostEndOf(pod)?.alias)) return;
   await deleteLink(owner.ifname, netns);
-};
-
-/** Deletes a link of the host, or of `netns`, if it is there. Throws CniError 100 when it stays. */
-export const deleteLink = async (name: string, netns?: Netns): Promise<void> => {
-  const inside = <T>(body: () => T): T => (netns === undefined ? body() : netns.run(body));
-  const isGone = (): boolean => inside(() => readLink(name)) === undefined;
-  if (isGone()) return;
-  const args = ['link', 'delete', 'dev', name];
-  const command = inside(() => startCommand('ip', args));
-  const ended = await command.settled(isGone).catch((error: unknown) => {
-    // An ip that was killed may have done it before.
-    if (isGone()) return undefined;
-    throw error;
-  });
-  if (ended === undefined || isGone()) return;
-  throw commandFailure('ip', args, ended, `could not remove the interface "${name}"`);
-};
-
-/** One error for several: the first one's code, everybody's message. */
-export const combineErrors = (errors: unknown[]): CniError | undefined => {
-  const all = errors.map(toCniError);
-  const [first] = all;
-  if (first === undefined || all.length === 1) return first;
-  return new CniError(first.code, all.map(({ message }) => message).join('; '), {
-    details:
-      all
-        .map(({ details }) => details ?? '')
-        .filter(Boolean)
-        .join(' ') || undefined,
-  });
 };

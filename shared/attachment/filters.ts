@@ -2,11 +2,13 @@ import { CniError, ErrorCode } from '../cni/errors.ts';
 import type { Attachment } from '../cni/plugin.ts';
 import type { IpConfig } from '../cni/types.ts';
 import { type FilterBackend, filterStatus } from '../filter/backend.ts';
+import type { FilterPart } from '../filter/filter-part.ts';
 import {
   applyMasquerade,
   checkMasquerade,
   collectMasquerade,
   type GoneAttachment,
+  type RemoveOptions,
   removeMasquerade,
 } from '../filter/masquerade.ts';
 import type { NftPlan } from '../filter/nft-plan.ts';
@@ -14,6 +16,7 @@ import type { Owner } from '../filter/owner.ts';
 import type { MasqueradeAddress } from '../filter/pod-address.ts';
 import { removeReferenceLeftovers } from '../filter/reference-leftovers.ts';
 import { SPOOF_SETS, spoofCheckPlan } from '../filter/spoof-check.ts';
+import type { NftSocket } from '../kernel/nft-socket.ts';
 import { type AttachmentRecord, listAttachments } from '../store/attachments.ts';
 import type { Findings } from './check-pod.ts';
 import type { NetworkKeys, RemovalKeys } from './network-keys.ts';
@@ -25,6 +28,9 @@ export interface FilterOptions {
   masquerade: IpConfig[];
   /** The port and the only MAC that may speak there. */
   spoofCheck?: { port: string; mac: string } | undefined;
+  /** What further features want, and the socket they have; for ADD. */
+  parts?: readonly FilterPart[];
+  socket?: NftSocket | undefined;
 }
 
 export interface StartedFilters {
@@ -41,42 +47,63 @@ export interface StartedFilters {
 export const startFilters = (owner: Owner, options: FilterOptions, fresh = false): StartedFilters => {
   const addresses = masqueradeAddresses(options.masquerade);
   const plans = spoofPlans(owner, options);
-  if (addresses.length === 0 && plans.length === 0) {
-    return { applied: Promise.resolve(undefined), remove: async () => {} };
-  }
+  const { parts = [], socket } = options;
+  const isOurs = addresses.length > 0 || plans.length > 0;
+  if (!isOurs && parts.length === 0) return nothingStarted;
   // The spoof check alone is nftables' affair, whatever does the masquerade.
   const wanted = addresses.length === 0 ? 'nftables' : options.backend;
-  const applied = applyMasquerade(owner, addresses, { backend: wanted, fresh, plans });
+  const applied = applyMasquerade(owner, addresses, { backend: wanted, fresh, plans, parts, socket });
   return {
-    applied,
+    applied: isOurs ? applied : handled(applied.then(() => undefined)),
     remove: async () => {
       // One that failed may have made its part: a tool may be killed after the kernel took its orders.
       const backend = await applied.catch(() => undefined);
-      await removeMasquerade(owner, { addresses, backend, plans });
+      const all = [...plans, ...parts.flatMap((part) => part.plans)];
+      await removeMasquerade(owner, { addresses, backend, plans: all });
     },
   };
 };
 
+const nothingStarted: StartedFilters = { applied: Promise.resolve(undefined), remove: async () => {} };
+
+/** A failure is that of `applied`, which the caller awaits after other work. */
+const handled = <T>(work: Promise<T>): Promise<T> => {
+  work.catch(() => {});
+  return work;
+};
+
 /**
  * Removes the packet filter's part of an attachment. With the record of our own ADD it is known what to
- * remove; without one it is looked for, in what the reference plugins make, too.
+ * remove; without one it is looked for, in what the reference plugins make, too. `parts` are what further
+ * features have.
  */
 export const removeFilters = async (
   owner: Owner,
   record: AttachmentRecord | undefined,
-  { masquerade, spoofCheck }: RemovalKeys,
+  keys: RemovalKeys,
+  parts?: RemoveOptions['parts'],
 ): Promise<void> => {
-  if (record?.complete === true && record.filter === undefined) return;
-  const sets = spoofCheck || record?.spoofCheck === true ? SPOOF_SETS : [];
-  if (record?.filter !== undefined) {
-    await removeMasquerade(owner, { addresses: record.addresses, backend: record.filter, sets });
-    return;
-  }
-  if (!masquerade && record?.masquerade !== true && sets.length === 0) return;
-  const spared = otherAttachments(owner).flatMap(({ addresses }) => addresses);
-  await removeMasquerade(owner, { sets, spared });
-  await removeReferenceLeftovers(owner, spared);
+  const own = ownRemoval(owner, record, keys);
+  if (own === undefined && parts === undefined) return;
+  await removeMasquerade(owner, { ...(own ?? NOTHING), ...(parts && { parts }) });
+  // Nobody knows what it was.
+  if (own?.spared !== undefined) await removeReferenceLeftovers(owner, own.spared);
 };
+
+/** What is to go for masquerade and spoof check; undefined when there is nothing. */
+const ownRemoval = (
+  owner: Owner,
+  record: AttachmentRecord | undefined,
+  { masquerade, spoofCheck }: RemovalKeys,
+): RemoveOptions | undefined => {
+  if (record?.complete === true && record.filter === undefined) return undefined;
+  const sets = spoofCheck || record?.spoofCheck === true ? SPOOF_SETS : [];
+  if (record?.filter !== undefined) return { addresses: record.addresses, backend: record.filter, sets };
+  if (!masquerade && record?.masquerade !== true && sets.length === 0) return undefined;
+  return { sets, spared: otherAttachments(owner).flatMap(({ addresses }) => addresses) };
+};
+
+const NOTHING: RemoveOptions = { addresses: [], backend: 'nftables' };
 
 /** Adds to `findings` what the packet filter lacks. */
 export const checkFilters = (

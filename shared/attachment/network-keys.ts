@@ -1,7 +1,9 @@
 import { CniError, ErrorCode } from '../cni/errors.ts';
 import { Fields, isObject, show } from '../cni/fields.ts';
+import type { NetworkConfig } from '../cni/plugin.ts';
 import { parseDns } from '../cni/result-versions.ts';
 import type { Dns, JsonObject } from '../cni/types.ts';
+import { type FeatureKeys, parseFeatureKeys } from '../features/feature-keys.ts';
 import type { FilterBackend } from '../filter/backend.ts';
 
 /** The keys that the plugins which attach a pod by a veth have in common. */
@@ -15,6 +17,8 @@ export interface NetworkKeys {
   dns: Dns | undefined;
   /** `ipam.type`; empty without one. */
   ipamType: string;
+  /** What this plugin does besides, in the stead of plugins chained after it. */
+  features: FeatureKeys;
 }
 
 /** The part of the configuration that DEL and GC go by. */
@@ -24,14 +28,15 @@ export interface RemovalKeys {
   spoofCheck: boolean;
 }
 
-/** Throws CniError 7, or 2 for a backend we don't know. */
-export const parseNetworkKeys = (fields: Fields): NetworkKeys => ({
+/** Reads them; `fields` are those of `config`. Throws CniError 7, or 2 for a backend we don't know. */
+export const parseNetworkKeys = (fields: Fields, config: NetworkConfig): NetworkKeys => ({
   ipMasq: fields.boolean('ipMasq') ?? false,
   ipMasqBackend: parseBackend(fields),
   // 0 means "not given" to the reference; 68 is the least that IPv4 works with (RFC 791).
   mtu: fields.integer('mtu', 0, 65_535) || undefined,
   dns: parseOwnDns(fields.fields('dns')),
   ipamType: fields.fields('ipam').string('type') ?? '',
+  features: parseFeatureKeys(config),
 });
 
 /**

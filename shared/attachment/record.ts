@@ -17,10 +17,11 @@ export const rememberAttachment = (
     hostInterface: string;
     host: HostSideRecord;
     ips: IpConfig[];
+    features: string[] | undefined;
   },
   undo: Undo,
 ): AttachmentRecord => {
-  const { ips, ...known } = made;
+  const { ips, features, ...known } = made;
   const { network, containerId, ifname } = ownerOf(call);
   const record: AttachmentRecord = {
     ...known,
@@ -30,6 +31,7 @@ export const rememberAttachment = (
     ifname,
     netns: call.env.netns,
     addresses: masqueradeAddresses(ips),
+    ...(features && { features }),
   };
   undo.add('forget the attachment', () => removeAttachment(network, containerId, ifname));
   saveAttachment(record);

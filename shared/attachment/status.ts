@@ -1,6 +1,7 @@
 import { delegateVerb } from '../cni/delegate.ts';
 import { CniError, ErrorCode } from '../cni/errors.ts';
 import type { Call } from '../cni/plugin.ts';
+import { featuresStatus } from '../features/status.ts';
 import { toolPath } from '../kernel/tool-path.ts';
 import { filtersStatus } from './filters.ts';
 import type { NetworkKeys } from './network-keys.ts';
@@ -16,5 +17,6 @@ export const networkStatus = async (call: Call, keys: NetworkKeys, spoofCheck: b
     });
   }
   filtersStatus(keys, spoofCheck);
+  featuresStatus(keys.features);
   if (keys.ipamType !== '') await delegateVerb(call, 'STATUS', keys.ipamType);
 };

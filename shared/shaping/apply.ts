@@ -6,6 +6,7 @@ import { startIp, type WaitingIp } from '../kernel/ip-batch.ts';
 import { startTc, type WaitingTc } from '../kernel/tc-batch.ts';
 import { removeAttachment } from '../store/attachments.ts';
 import type { BandwidthKeys } from './bandwidth-keys.ts';
+import { explainingIfb } from './ifb.ts';
 import { findShapingLacks } from './lacks.ts';
 import { isSet, mendShaping } from './mend.ts';
 import type { ShapingPlan } from './plan.ts';
@@ -49,30 +50,13 @@ export const applyShaping = async (
   saveShapingRecord(owner, record, false);
   undo.add('remove the shaping', () => removeShaping(owner, undefined));
   const batches = mendShaping(plan, state, findShapingLacks(plan, state));
-  if (ip !== undefined && batches.ip.size > 0) runForIfb(() => ip.run(batches.ip, 'could not make the ifb'));
+  if (ip !== undefined && batches.ip.size > 0)
+    explainingIfb(() => ip.run(batches.ip, 'could not make the ifb'));
   ip?.dismiss();
   await call.checkpoint();
   tc.run(batches.tc, `could not limit the bandwidth on "${plan.device}"`);
   await call.checkpoint();
   saveShapingRecord(owner, record, true);
-};
-
-/** Runs what makes an ifb; a kernel that has none is CniError 104. */
-export const runForIfb = (run: () => unknown): void => {
-  try {
-    run();
-  } catch (error) {
-    // The first is the kernel's word from 4.20 on; before, there was but the errno.
-    if (!(error instanceof CniError) || !/Unknown device type|not supported/.test(error.message)) throw error;
-    throw new CniError(
-      ErrorCode.unsupportedByKernel,
-      'could not make the ifb: the kernel has no device type "ifb"',
-      {
-        details: `Load the module ifb, or use a kernel that has it. ${error.message}`,
-        cause: error,
-      },
-    );
-  }
 };
 
 const requireFreeDevice = (

@@ -1,4 +1,4 @@
-import { combineErrors } from '../attachment/detach.ts';
+import { combineErrors } from '../attachment/combine-errors.ts';
 import type { Attachment } from '../cni/plugin.ts';
 import { listAttachments, listCompletedSince, removeOtherAttachments } from '../store/attachments.ts';
 import { collectIfbs } from './ifb.ts';

@@ -1,4 +1,5 @@
-import { combineErrors, deleteLink } from '../attachment/detach.ts';
+import { combineErrors } from '../attachment/combine-errors.ts';
+import { deleteLink } from '../attachment/delete-link.ts';
 import { aliasPrefix, hostInterfaceAlias, isOurAlias } from '../attachment/host-interface-name.ts';
 import { CniError, ErrorCode } from '../cni/errors.ts';
 import type { Attachment } from '../cni/plugin.ts';
@@ -60,6 +61,25 @@ export const removeLinks = async (links: LinkState[]): Promise<void> => {
   const outcomes = await Promise.allSettled(links.map(({ name }) => deleteLink(name)));
   const error = combineErrors(outcomes.flatMap((one) => (one.status === 'rejected' ? [one.reason] : [])));
   if (error !== undefined) throw error;
+};
+
+/** Runs what makes an ifb, among others; a kernel that has none is CniError 104. */
+export const explainingIfb = <T>(run: () => T): T => {
+  try {
+    return run();
+  } catch (error) {
+    // The first is the kernel's word from 4.20 on; before, there was but the errno.
+    const isRefusal = error instanceof CniError && /Unknown device type|not supported/.test(error.message);
+    if (!isRefusal || !/ type ifb\b/.test(error.details ?? '')) throw error;
+    throw new CniError(
+      ErrorCode.unsupportedByKernel,
+      'could not make the ifb: the kernel has no device type "ifb"',
+      {
+        details: `Load the module ifb, or use a kernel that has it. ${error.message}`,
+        cause: error,
+      },
+    );
+  }
 };
 
 /** By its alias; without one, because a kill came before that was set, by the record. */

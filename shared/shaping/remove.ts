@@ -1,4 +1,4 @@
-import { combineErrors } from '../attachment/detach.ts';
+import { combineErrors } from '../attachment/combine-errors.ts';
 import type { Owner } from '../filter/owner.ts';
 import { commandFailure } from '../kernel/command.ts';
 import { type LinkState, listLinks, readLink } from '../kernel/link.ts';

@@ -33,6 +33,8 @@ export interface AttachmentRecord {
   mac?: string;
   /** What the host has for the attachment besides the link: `podwire repair` puts it back. */
   host?: HostSideRecord;
+  /** What the network plugin did in the stead of chained plugins, whose records have the rest. */
+  features?: string[];
   /** Whatever else a plugin needs; kept as it is. */
   [key: string]: unknown;
 }
