@@ -102,7 +102,7 @@ describe('a valid configuration', () => {
       text.replace(
         '{',
         `{"unknown": [{}], "args": {"labels": [{"key": "a"}], "cni": {"labels": [1], "unknown": {}}},
-        "capabilities": {"portMappings": true}, "runtimeConfig": {"unknown": [], "portMappings": [{"hostPort": 1}]},
+        "capabilities": {"dns": true}, "runtimeConfig": {"unknown": [], "infinibandGUID": [{"hostPort": 1}]},
         "cni.dev/valid-attachments": "not looked at", "cni.dev/x": null, "cniVersions": ["1.0.0", "1.1.0"],
         "disableCheck": true, "disableGC": true, "loadOnlyInlinedPlugins": true, "plugins": 5, "dns": {"unknown": 1},`,
       ),

@@ -3,15 +3,20 @@ import { callPlugin, expectDone, expectResult, type PluginCall, type PrintedResu
 import type { Pod } from './pod.ts';
 import type { TestHost } from './test-host.ts';
 
+interface ChainedPlugin {
+  type: string;
+  capabilities?: Record<string, boolean>;
+}
+
 /** One attachment of a pod to a network list. */
 export interface ChainCall {
-  conflist: { cniVersion: string; name: string; plugins: { type: string }[] };
+  conflist: { cniVersion: string; name: string; plugins: ChainedPlugin[] };
   /** Searched in this order for every plugin of the list, and CNI_PATH for what they delegate to. */
   binDirs: string[];
   containerId: string;
   netns: Pod | string;
   ifname?: string;
-  /** Given to every plugin of the list as `runtimeConfig`. */
+  /** Each plugin of the list gets what it declares under `capabilities`, as `runtimeConfig`. */
   runtimeConfig?: object;
 }
 
@@ -41,7 +46,7 @@ export const delChain = async (host: TestHost, chain: ChainCall, result?: Printe
 
 const pluginCall = (
   chain: ChainCall,
-  plugin: { type: string },
+  plugin: ChainedPlugin,
   command: 'ADD' | 'CHECK' | 'DEL',
   prevResult: PrintedResult | undefined,
 ): PluginCall => {
@@ -51,9 +56,17 @@ const pluginCall = (
   const config = {
     cniVersion: conflist.cniVersion,
     name: conflist.name,
-    runtimeConfig,
+    runtimeConfig: capabilityArgs(plugin, runtimeConfig),
     prevResult,
     ...plugin,
   };
   return { binDir, plugin: plugin.type, command, containerId, netns, ifname, path: binDirs, config };
+};
+
+const capabilityArgs = (
+  { capabilities = {} }: ChainedPlugin,
+  given: object | undefined,
+): object | undefined => {
+  const entries = Object.entries(given ?? {}).filter(([name]) => capabilities[name] === true);
+  return entries.length === 0 ? undefined : Object.fromEntries(entries);
 };
