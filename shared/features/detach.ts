@@ -84,16 +84,16 @@ export class DetachedFeatures {
  * carried out. Each rejects with CniError 100, 5 or 11.
  */
 export const featureCollections = (
-  { config }: Call,
+  { config, startedAt = Date.now() }: Call,
   valid: readonly Attachment[],
 ): (() => Promise<void>)[] => {
   const recorded = new Set(listAttachments(config.name).flatMap((record) => recordedFeatures(record) ?? []));
   const asked = askedFeatures(config);
   const names = FEATURES.filter((name) => asked.includes(name) || recorded.has(name));
-  return names.map((name) => () => COLLECTORS[name](config.name, [...valid]));
+  return names.map((name) => () => COLLECTORS[name](config.name, [...valid], startedAt));
 };
 
-const COLLECTORS: Record<Feature, (network: string, valid: Attachment[]) => Promise<void>> = {
+const COLLECTORS: Record<Feature, (network: string, valid: Attachment[], since: number) => Promise<void>> = {
   portmap: collectPortmaps,
   bandwidth: collectShaping,
   firewall: collectFirewall,

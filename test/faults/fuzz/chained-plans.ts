@@ -1,5 +1,4 @@
 import { parseConfig as parseBandwidth, requirePrevResult } from '../../../plugins/bandwidth/config.ts';
-import { podOf } from '../../../plugins/firewall/attachment.ts';
 import { parseConfig as parseSbr, requireAddresses } from '../../../plugins/sbr/config.ts';
 import { planSbr } from '../../../plugins/sbr/plan.ts';
 import { parseTuningConfig } from '../../../plugins/tuning/config.ts';
@@ -7,6 +6,7 @@ import { ownerOf } from '../../../shared/attachment/owner.ts';
 import { Fields } from '../../../shared/cni/fields.ts';
 import type { Call } from '../../../shared/cni/plugin.ts';
 import { createCommand, ruleCommands } from '../../../shared/filter/nft-plan.ts';
+import { podOf } from '../../../shared/firewall/attachment.ts';
 import { DEFAULT_ADMIN_CHAIN, firewallRules } from '../../../shared/firewall/iptables-rules.ts';
 import { parseFirewallOptions } from '../../../shared/firewall/options.ts';
 import { IpBatch } from '../../../shared/kernel/ip-batch.ts';
