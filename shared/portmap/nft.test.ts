@@ -88,6 +88,22 @@ test('conditions are a chain of the owner’s', () => {
   ]);
 });
 
+test('nothing that is shared is made for one pod: neither for its conditions nor for a subnet of its own', () => {
+  const routed = podAddress({ address: '10.1.0.2', subnet: '10.1.0.2/32' });
+  const alone = planOf([web], {}, [routed]);
+  const conditional = planOf([web], { conditionsV4: ['ip', 'saddr', '!=', '192.0.2.9'] }, [four]);
+  for (const plan of [alone, conditional]) {
+    const [chain] = plan.chains ?? [];
+    expect(plan.elements.find(({ set }) => set === 'pre_any4')?.jump).toBe(chain?.name);
+    const names = plan.frame[0]?.chains.map(({ name }) => name) ?? [];
+    expect(names.filter((name) => name.startsWith('near-'))).toEqual([]);
+  }
+  expect(alone.chains?.[0]?.rules).toEqual([
+    'ip saddr 10.1.0.2/32 meta mark set meta mark | 0x2000',
+    'ip saddr 127.0.0.0/8 meta mark set meta mark | 0x2000',
+  ]);
+});
+
 test('the frame is the same whatever is mapped, but for the chains of subnets', () => {
   const chains = (...args: Parameters<typeof planOf>): string[] =>
     planOf(...args)

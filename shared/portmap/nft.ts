@@ -74,8 +74,7 @@ const familyPlan = (owner: Owner, options: PortmapOptions, pod: PodAddress): Fam
   const conditions = family === 4 ? options.conditionsV4 : options.conditionsV6;
   const marking = options.snat ? markingChain(pod, options) : undefined;
   const masquerading = options.snat ? masqueradingChain(options.markMasqBit) : undefined;
-  const own =
-    conditions.length === 0 ? undefined : conditionalChain(owner, pod, conditions, marking?.rules ?? []);
+  const own = ownChainOf(owner, pod, conditions, marking);
   const jump = (own ?? marking)?.name;
   const common = { family: PORTMAP_FAMILY, table: PORTMAP_TABLE, comment: ownerComment(owner) } as const;
   const elements: NftElement[] = bindings.flatMap((binding) => {
@@ -91,7 +90,7 @@ const familyPlan = (owner: Owner, options: PortmapOptions, pod: PodAddress): Fam
     elements.push({ ...common, set: `post${family}`, key, jump: masquerading.name });
   }
   return {
-    shared: [marking, masquerading].filter((chain) => chain !== undefined),
+    shared: [own === undefined ? marking : undefined, masquerading].filter((chain) => chain !== undefined),
     own: own === undefined ? [] : [own],
     elements,
   };
@@ -123,6 +122,23 @@ const masqueradingChain = (markMasqBit: number): NftChain => ({
   name: `masq-${markMasqBit}`,
   rules: [`meta mark & ${bitText(markMasqBit)} == ${bitText(markMasqBit)} masquerade`],
 });
+
+/**
+ * The chain that goes with the pod: for its conditions, or where its subnet is nobody else's, as a routed pod's
+ * is with many IPAM plugins: one for each address would stay behind until GC, which few runtimes call.
+ */
+const ownChainOf = (
+  owner: Owner,
+  pod: PodAddress,
+  conditions: readonly string[],
+  marking: NftChain | undefined,
+): OwnedChain | undefined => {
+  if (conditions.length > 0) return conditionalChain(owner, pod, conditions, marking?.rules ?? []);
+  const isAlone = pod.subnet.endsWith(pod.family === 4 ? '/32' : '/128');
+  return isAlone && marking?.name.startsWith('near-')
+    ? ownChain(owner, pod.family, marking.rules)
+    : undefined;
+};
 
 /** What meets the conditions is marked, then goes where its port leads; the rest leaves the table as it came. */
 const conditionalChain = (
