@@ -147,7 +147,7 @@ const siteOf = (config: BridgeConfig, names: Names, { ips }: Result): FeatureSit
   mtu: config.mtu,
   ips,
   device: config.bridge,
-  ownDevice: false,
+  deviceIsShared: true,
 });
 
 const cidrsOf = (ips: IpConfig[]): string[] => ips.map(({ address }) => address);

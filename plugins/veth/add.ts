@@ -64,7 +64,7 @@ export const addVeth = (call: Call): Promise<Result> =>
     );
     const { mtu } = config;
     const hostInterface = ends.host.name;
-    await features.prepare({ hostInterface, mtu, ips, device: hostInterface, ownDevice: true });
+    await features.prepare({ hostInterface, mtu, ips, device: hostInterface, deviceIsShared: false });
     const filters = startFilters(ownerOf(call), {
       backend: config.ipMasqBackend,
       masquerade: config.ipMasq ? ips : [],

@@ -22,9 +22,9 @@ export interface FeatureSite {
   hostInterface: string;
   mtu: number | undefined;
   ips: IpConfig[];
-  /** The first interface of the result to come, and whether it is this pod's alone. */
+  /** The first interface of the result to come, and whether other pods have it, too. */
   device: string;
-  ownDevice: boolean;
+  deviceIsShared: boolean;
 }
 
 /**
@@ -110,10 +110,10 @@ export class AttachedFeatures {
     this.#finishes.push(() => finishPortmap(socket, record));
   }
 
-  #prepareFirewall(options: FirewallOptions, { ips, device, ownDevice }: FeatureSite): void {
+  #prepareFirewall(options: FirewallOptions, { ips, device, deviceIsShared }: FeatureSite): void {
     const owner = ownerOf(this.#call);
     const addresses = ips.map(({ address }) => address.slice(0, address.indexOf('/')));
-    const pod = { owner, addresses, device, ownDevice };
+    const pod = { owner, addresses, device, deviceIsShared };
     const socket = this.#open();
     const plan = planFirewall(socket, pod, options);
     this.#undo.add('take the firewall rules away', async () => {
