@@ -77,7 +77,7 @@ describe.for(fuzzedPlugins)('a configuration of $type', ({ valid, plan, chainedT
         for (const text of batches.flatMap((batch) => batch.split('\n').slice(0, -1)))
           expect(text).toMatch(line);
       }),
-      2500,
+      1500,
     );
   });
 
@@ -90,7 +90,7 @@ describe.for(fuzzedPlugins)('a configuration of $type', ({ valid, plan, chainedT
         expect(Object.values(keys).map((value) => typeof value)).toEqual(['string', 'boolean', 'boolean']);
         orCniError(() => validAttachments(config.json));
       }),
-      1000,
+      600,
     );
   });
 });
