@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { type FaultRow, rows } from '../../test/faults/runner/rows.ts';
 import { type Figures, runRow } from '../../test/faults/runner/run.ts';
-import { lackingTools } from '../../test/support/needs.ts';
+import { lackingKernel, lackingTools } from '../../test/support/needs.ts';
 import { figureLine, heading, total } from './figures.ts';
 
 interface Options {
@@ -50,6 +50,11 @@ const main = async ({ all, count, seed, plugin, jobs }: Options): Promise<number
   const results: Figures[] = [];
   const failures: string[] = [];
   for (const row of rows.filter((candidate) => plugin.length === 0 || plugin.includes(candidate.plugin))) {
+    const lacksFeature = lackingKernel(...(row.kernel ?? []));
+    if (lacksFeature !== undefined) {
+      console.log(`${row.title}: left out, ${lacksFeature}`);
+      continue;
+    }
     for (const verb of verbs) {
       const figures = await runRow(row, verb, {
         seed,

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { requireTool } from '../support/needs.ts';
+import { requireKernel, requireTool } from '../support/needs.ts';
 import { rows } from './runner/rows.ts';
 import { runRow } from './runner/run.ts';
 
 // A sample, another one each time; `scripts/faults --all` tries every step.
 const seed = Number(process.env.PODWIRE_FAULTS_SEED ?? Math.floor(Math.random() * 1e9));
-const count = 8;
+const count = 4;
 
 const cases = rows.flatMap((row) =>
   (['ADD', 'DEL'] as const).map((verb) => ({ row, verb, title: row.title })),
@@ -15,6 +15,7 @@ test.for(cases)(
   { timeout: 180_000 },
   async ({ row, verb }, context) => {
     requireTool(context, 'strace');
+    requireKernel(context, ...(row.kernel ?? []));
     const { failures, hits, clean } = await runRow(row, verb, { count, seed, jobs: 1 });
     expect(failures.map((failure) => `seed ${seed}: ${failure}`)).toEqual([]);
     expect(hits).toBeGreaterThan(0);

@@ -26,7 +26,10 @@ export const silent = (title: string, { exitCode, signal, stdout, stderr }: Plug
     ? undefined
     : `${title}: exit ${exitCode ?? signal}: ${`${stdout}${stderr}`.replaceAll(/\s+/g, ' ')}`;
 
-/** One that was complete but for its output, or of which a DEL had not removed the link yet, is refused. */
+/**
+ * One that was complete but for its output, or of which a DEL had not removed the link yet, is refused. Where the
+ * row is behind another plugin, the record of that one says complete; sbr and bandwidth refuse what is there.
+ */
 const repeat = async (stage: Stage): Promise<string | undefined> => {
   const wasComplete = isComplete(stage);
   const added = await stage.call('ADD');

@@ -1,3 +1,4 @@
+import type { KernelFeature } from '../../support/needs.ts';
 import type { RecoveryName } from './recoveries.ts';
 
 /** A plugin and the network configuration it is called with. */
@@ -14,6 +15,13 @@ export interface FaultRow extends PluginConfig {
    * attachment; its result is the row's prevResult.
    */
   behind?: PluginConfig;
+  /**
+   * What a runtime adds to the configuration for the attachment of that number, but not for GC: no two can have
+   * the same host port.
+   */
+  runtimeKeys?: (attachment: number) => object;
+  /** What the kernel has to have beyond what every row needs. */
+  kernel?: readonly KernelFeature[];
   /** What brings back a clean state after a kill; all of them unless given. */
   recoveries?: readonly RecoveryName[];
 }
@@ -26,6 +34,22 @@ const hostLocal = (...subnets: string[]) => ({
 });
 const common = { cniVersion: '1.1.0' };
 const bridge = { ...common, type: 'bridge', bridge: 'cni0', isGateway: true, ipMasq: true };
+const chained = { ...common, name: 'chained' };
+const behindBridge = (...subnets: string[]): PluginConfig => ({
+  plugin: 'bridge',
+  config: { ...bridge, name: 'chained', ipMasq: false, ipam: hostLocal(...subnets) },
+});
+const dualStack = ['10.34.0.0/16', 'fd00:34::/64'];
+const portMappings = (attachment: number) => [
+  { hostPort: 8080 + attachment, containerPort: 80, protocol: 'tcp' },
+  { hostPort: 8080 + attachment, containerPort: 53, protocol: 'udp' },
+];
+const bandwidth = {
+  ingressRate: 8_000_000,
+  ingressBurst: 800_000,
+  egressRate: 16_000_000,
+  egressBurst: 800_000,
+};
 
 /** All rows; a further plugin needs no more than a further entry. */
 export const rows: readonly FaultRow[] = [
@@ -95,5 +119,62 @@ export const rows: readonly FaultRow[] = [
     config: { ...common, type: 'loopback', name: 'chained' },
     behind: { plugin: 'bridge', config: { ...bridge, name: 'chained', ipam: hostLocal('10.34.0.0/16') } },
     recoveries: ['DEL', 'ADD'],
+  },
+  ...(['nftables', 'iptables'] as const).map(
+    (backend): FaultRow => ({
+      title: `portmap behind bridge, ${backend}, dual stack`,
+      plugin: 'portmap',
+      config: { ...chained, type: 'portmap', backend },
+      runtimeKeys: (attachment) => ({ runtimeConfig: { portMappings: portMappings(attachment) } }),
+      behind: behindBridge(...dualStack),
+    }),
+  ),
+  {
+    title: 'bandwidth behind bridge, both directions',
+    plugin: 'bandwidth',
+    config: { ...chained, type: 'bandwidth', ...bandwidth, unshapedSubnets: ['10.0.0.0/8'] },
+    behind: behindBridge('10.34.0.0/16'),
+    kernel: ['ifb'],
+  },
+  {
+    title: 'firewall behind bridge, nftables, same-bridge',
+    plugin: 'firewall',
+    config: { ...chained, type: 'firewall', backend: 'nftables', ingressPolicy: 'same-bridge' },
+    behind: behindBridge(...dualStack),
+  },
+  {
+    title: 'firewall behind bridge, iptables',
+    plugin: 'firewall',
+    config: { ...chained, type: 'firewall', backend: 'iptables' },
+    behind: behindBridge(...dualStack),
+  },
+  {
+    title: 'tuning behind bridge',
+    plugin: 'tuning',
+    config: {
+      ...chained,
+      type: 'tuning',
+      sysctl: { 'net.ipv4.conf.IFNAME.arp_filter': '1', 'net.ipv4.ip_default_ttl': '77' },
+      mtu: 1300,
+      mac: '02:aa:bb:cc:dd:01',
+    },
+    behind: behindBridge('10.34.0.0/16'),
+    // The settings are in the container's netns: the others can only forget what they were.
+    recoveries: ['DEL', 'ADD'],
+  },
+  {
+    title: 'sbr behind bridge',
+    plugin: 'sbr',
+    config: { ...chained, type: 'sbr' },
+    behind: behindBridge('10.34.0.0/16'),
+    // Its rules and routes are in the container's netns.
+    recoveries: ['DEL', 'ADD'],
+  },
+  {
+    title: 'bridge, portmap, bandwidth and firewall in one process',
+    plugin: 'bridge',
+    config: { ...bridge, name: 'composed', portmap: {}, firewall: {}, ipam: hostLocal('10.35.0.0/16') },
+    runtimeKeys: (attachment) => ({ runtimeConfig: { portMappings: portMappings(attachment), bandwidth } }),
+    kernel: ['ifb'],
   },
 ];

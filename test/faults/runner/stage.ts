@@ -18,6 +18,8 @@ import { parseTrace, programsIn, readsStdin, stepsOf, type TracedCall, tracedCal
 
 export type Verb = 'ADD' | 'DEL';
 
+const pods = ['other', 'victim'];
+
 /**
  * A host on which calls of one row are hit: with another pod that is attached and stays, and a victim, whose
  * attachment is made and taken away again and again.
@@ -45,14 +47,14 @@ export class Stage {
   static async open(row: FaultRow): Promise<Stage> {
     const host = await createHost({ name: row.title });
     try {
-      for (const pod of ['other', 'victim']) await host.addPod(pod);
+      for (const pod of pods) await host.addPod(pod);
       const others = await addBefore(host, row, 'other');
       must('ADD', await callPlugin(host, pluginCall(row, 'ADD', 'other', { prevResult: others })));
       const prevResult = await addBefore(host, row, 'victim');
       // The first life makes what stays for the next ones.
       for (const command of ['ADD', 'DEL'])
         must(command, await callPlugin(host, pluginCall(row, command, 'victim', { prevResult })));
-      return new Stage(host, row, await look(host), prevResult);
+      return new Stage(host, row, await look(host, row), prevResult);
     } catch (error) {
       await host.dispose();
       throw error;
@@ -119,7 +121,7 @@ export class Stage {
   /** What is not as it was at first, as a text; undefined when everything is. */
   async difference(): Promise<string | undefined> {
     await untilQuiet(this.host);
-    const { added, removed } = leftovers(this.#before, await look(this.host));
+    const { added, removed } = leftovers(this.#before, await look(this.host, this.row));
     if (added.length === 0 && removed.length === 0) return undefined;
     return [...added.map((line) => `+ ${line}`), ...removed.map((line) => `- ${line}`)].join('\n');
   }
@@ -155,12 +157,25 @@ export class Stage {
 }
 
 /** The records in a file of host-local's index have no order: a scan of the directory writes them as it finds them. */
-const look = async (host: TestHost): Promise<Snapshot> =>
-  (await snapshot(host)).map((line) => {
+const look = async (host: TestHost, row: FaultRow): Promise<Snapshot> => [
+  ...(await snapshot(host)).map((line) => {
     const [, file, content] = /^(file \S+\/owners\/\S+) (".*")$/.exec(line) ?? [];
     if (content === undefined) return line;
     return `${file} ${JSON.stringify((JSON.parse(content) as string).split('\n').sort().join('\n'))}`;
-  });
+  }),
+  ...(await sysctls(host, row)),
+];
+
+/** Those that the row sets, as they are in each pod; a snapshot has none. */
+const sysctls = async (host: TestHost, { config }: FaultRow): Promise<Snapshot> => {
+  const names = Object.keys((config.sysctl ?? {}) as object);
+  if (names.length === 0) return [];
+  const files = names.map((name) => `/proc/sys/${name.replaceAll('.', '/').replace('IFNAME', 'eth0')}`);
+  const values = host.pods.map(
+    async (pod) => `sysctls ${pod.name}: ${await pod.exec(['grep', '-H', '', ...files])}`,
+  );
+  return Promise.all(values);
+};
 
 const addBefore = async (host: TestHost, { behind }: FaultRow, pod: string) => {
   if (behind === undefined) return undefined;
@@ -170,7 +185,7 @@ const addBefore = async (host: TestHost, { behind }: FaultRow, pod: string) => {
 };
 
 const pluginCall = (
-  { plugin, config }: PluginConfig,
+  { plugin, config, runtimeKeys }: PluginConfig & Pick<FaultRow, 'runtimeKeys'>,
   command: string,
   pod: string,
   { prevResult }: { prevResult?: PrintedResult | undefined },
@@ -179,7 +194,11 @@ const pluginCall = (
   plugin,
   command,
   ...(pod === '' ? {} : { containerId: pod, netns: `/run/netns/${pod}` }),
-  config: prevResult === undefined ? config : { ...config, prevResult },
+  config: {
+    ...config,
+    ...(pod === '' ? {} : runtimeKeys?.(pods.indexOf(pod))),
+    ...(prevResult === undefined ? {} : { prevResult }),
+  },
 });
 
 const must = (title: string, outcome: PluginOutcome): void => {
