@@ -10,10 +10,10 @@ import {
 import { failedWith, ioFailure } from '../store/io-failure.ts';
 import type { HostEnd, PortClaim } from './claims.ts';
 
-/** The ports that have claims, as `tcp-8080`. */
+/** The ports that have claims, or for which some were being written, as `tcp-8080`. */
 export const claimedPorts = (root: string): string[] => {
   try {
-    return readdirSync(directoryOf(root)).filter((name) => !name.startsWith('.'));
+    return [...new Set(readdirSync(directoryOf(root)).map((name) => name.replace(/^\./, '')))];
   } catch {
     return [];
   }
@@ -40,7 +40,7 @@ export const writeClaims = (root: string, port: string, claims: readonly PortCla
     removeFile(file);
     return;
   }
-  const temporary = `${directory}/.${port}`;
+  const temporary = unfinished(root, port);
   const write = (): void => writeFileSync(temporary, JSON.stringify(claims), { mode: 0o600 });
   try {
     try {
@@ -56,11 +56,16 @@ export const writeClaims = (root: string, port: string, claims: readonly PortCla
   }
 };
 
+/** Removes what a writer left that was killed half-way; for who has the lock. Throws CniError 5. */
+export const removeUnfinished = (root: string, port: string): void => removeFile(unfinished(root, port));
+
 /** Whether it is one, as claims and records have them. */
 export const isHostEnd = (value: unknown): value is HostEnd =>
   isObject(value) && typeof value.name === 'string' && typeof value.index === 'number';
 
 const directoryOf = (root: string): string => `${root}/ports`;
+
+const unfinished = (root: string, port: string): string => `${directoryOf(root)}/.${port}`;
 
 const isClaim = (value: unknown): value is PortClaim =>
   isObject(value) &&

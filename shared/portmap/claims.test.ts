@@ -123,6 +123,19 @@ describe('release', () => {
     expect(await releasePorts(pod('a'), [port()], root)).toEqual([]);
   });
 
+  test.for([
+    { how: 'the port is named', release: () => releasePorts(pod('a'), [port()], root) },
+    { how: 'no port is named', release: () => releasePorts(pod('a'), undefined, root) },
+    { how: 'others are kept', release: () => collectClaims('pods', [], root) },
+  ])('what was being written by somebody who was killed goes, too, when $how', async ({ release }) => {
+    await claim(pod('a'), port());
+    writeFileSync(`${root}/ports/.tcp-8080`, '[');
+    await releasePorts(pod('a'), [port(undefined, 4, 1)], root);
+    expect(readdirSync(`${root}/ports`).toSorted()).toEqual(['.tcp-8080', 'tcp-8080']);
+    await release();
+    expect(readdirSync(`${root}/ports`)).toEqual([]);
+  });
+
   test('of a network’s attachments that are not kept', async () => {
     await claim(pod('a'), port(undefined, 4, 1));
     await claim(pod('b'), port(undefined, 4, 2));

@@ -1,6 +1,6 @@
 import type { Owner } from '../filter/owner.ts';
 import { withLock } from '../store/lock.ts';
-import { claimedPorts, readClaims, writeClaims } from './claim-files.ts';
+import { claimedPorts, readClaims, removeUnfinished, writeClaims } from './claim-files.ts';
 import type { PortBinding } from './mapping.ts';
 
 /** Who has a port of the node, or waits for it. */
@@ -108,6 +108,7 @@ const dropClaims = async (
   if (ports.length === 0) return [];
   return withLock(lockFile(root), () =>
     ports.flatMap((port) => {
+      removeUnfinished(root, port);
       const claims = readClaims(root, port);
       const kept = claims.filter((claim) => !matches(claim));
       if (kept.length === claims.length) return [];
