@@ -39,13 +39,14 @@ const remove = ({ env, config }: Call): void => {
         sources.some((source) => sameCidr(source, rule.src ?? '')) &&
         (table === undefined || rule.table === table),
     );
-    for (const rule of rules) deleteRule(batch, rule);
     const tables = new Set(rules.map((rule) => rule.table).filter((number) => number !== MAIN_TABLE));
     const routes =
       table === undefined && link !== undefined ? readRoutes(family, { linkIndex: link.index }) : [];
     for (const route of routes) {
       if (tables.has(route.table)) deleteRoute(batch, route, ifname, route.table);
     }
+    // Last, as it is by them that another DEL finds the tables after one that failed half-way.
+    for (const rule of rules) deleteRule(batch, rule);
     runIpBatch(batch, `could not remove the rules from the addresses of "${ifname}"`, family);
   }
 };
