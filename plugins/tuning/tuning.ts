@@ -178,14 +178,16 @@ const restoreAttributes = (ifname: string, originals: Attributes): void => {
   try {
     applyAttributes(ifname, originals);
   } catch (error) {
+    // A tool that was killed is no reason to keep the originals, if all of them are back in the end.
+    let allBack = true;
     for (const single of [{ mtu }, { mac }, { promisc }, { allmulti }, { txQLen }]) {
       try {
         applyAttributes(ifname, single);
       } catch {
-        // The first failure is thrown below.
+        allBack = false;
       }
     }
-    throw error;
+    if (!allBack) throw error;
   }
 };
 
