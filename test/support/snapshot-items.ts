@@ -37,7 +37,10 @@ const itemsOf = (part: string, text: string): string[] => {
       .map((rule) => `rule ${rule.replaceAll(/\s+/g, ' ')}`);
   // What has the handle 0: is the kernel's own.
   if (part === 'qdiscs')
-    return text.split('\n').filter((line) => line !== '' && !/^qdisc \S+ 0: /.test(line));
+    return text
+      .split('\n')
+      .filter((line) => line !== '' && !/^qdisc \S+ 0: /.test(line))
+      .map((line) => line.replace(/ direct_packets_stat \d+/, ''));
   if (part === 'nft') return (JSON.parse(text) as { nftables: NftObject[] }).nftables.flatMap(nftItems);
   return tablesItems(part, text);
 };

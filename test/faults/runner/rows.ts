@@ -165,7 +165,8 @@ export const rows: readonly FaultRow[] = [
   {
     title: 'sbr behind bridge',
     plugin: 'sbr',
-    config: { ...chained, type: 'sbr' },
+    // Without the hints, the interface's subnet leaves the main table for good, and no further ADD finds the gateway.
+    config: { ...chained, type: 'sbr', addSourceHints: true },
     behind: behindBridge('10.34.0.0/16'),
     // Its rules and routes are in the container's netns.
     recoveries: ['DEL', 'ADD'],
