@@ -5,10 +5,9 @@ import { podwireBin } from '../support/binaries.ts';
 import { startPlugin } from '../support/call-plugin.ts';
 import { requireKernel, requireTool } from '../support/needs.ts';
 import type { Pod } from '../support/pod.ts';
-import { systemPath } from '../support/process.ts';
 import { leftovers, nothing, type Snapshot, snapshot } from '../support/snapshot.ts';
 import { createHost, type TestHost } from '../support/test-host.ts';
-import { addChained, attachBefore, attemptChained, type Chained, collect } from './chained.ts';
+import { addChained, attachBefore, attemptChained, type Chained } from './chained.ts';
 
 const config = {
   cniVersion: '1.1.0',
@@ -107,58 +106,6 @@ test('SIGTERM, SIGINT and SIGHUP at any moment of ADD: undone with code 106, or 
     expect(await left()).toEqual(nothing);
   }
   expect(seen.undone + seen.complete + seen.early).toBe(18);
-});
-
-describe('killed at every step', () => {
-  const syscalls = [
-    ...['mkdir', 'unlink', 'rename', 'write', 'setns', 'vfork', 'clone3', 'wait4', 'pidfd_open', 'poll'],
-    ...['sendto', 'openat'],
-  ];
-  const traced = async (command: string, options: string[]) => {
-    const env = {
-      PATH: systemPath,
-      CNI_COMMAND: command,
-      CNI_CONTAINERID: chain.chained.containerId,
-      CNI_NETNS: pod.netns,
-      CNI_IFNAME: chain.chained.ifname,
-      CNI_PATH: podwireBin,
-    };
-    const stdin = JSON.stringify({ ...config, prevResult: chain.network.result });
-    return host.attempt(['strace', '-qq', ...options, `${podwireBin}/bandwidth`], { env, stdin });
-  };
-
-  test.for(['ADD', 'DEL'])('%s: what is left goes with the next DEL, ADD or GC', async (command, context) => {
-    requireTool(context, 'strace');
-    const trace = `trace=${syscalls.map((syscall) => `?${syscall}`).join(',')}`;
-    if (command === 'DEL') await addChained(chain);
-    expect(await traced(command, ['-o', '/run/trace', '-e', trace])).toMatchObject({ exitCode: 0 });
-    await chain.chained.del();
-    const names = (await host.exec(['cat', '/run/trace']))
-      .split('\n')
-      .map((line) => line.slice(0, line.indexOf('(')))
-      .filter((name) => syscalls.includes(name));
-    let killed = 0;
-    for (const [index, syscall] of names.entries()) {
-      // Every other step; the files opened at start-up are many and change nothing.
-      if (index % 2 !== 0 || (syscall === 'openat' && index % 8 !== 0)) continue;
-      const n = names.slice(0, index + 1).filter((name) => name === syscall).length;
-      if (command === 'DEL') await addChained(chain);
-      const inject = `inject=${syscall}:signal=SIGKILL:when=${n}`;
-      const outcome = await traced(command, ['-o', '/dev/null', '-e', `trace=${syscall}`, '-e', inject]);
-      if (outcome.signal === 'SIGKILL') killed += 1;
-      const way = (index / 2) % 3;
-      if (way === 0) await chain.chained.del();
-      else if (way === 1) await collect(host, config, []);
-      else {
-        // One that was complete but for its output stays complete, and so does what a DEL had not begun.
-        const again = await attemptChained(chain);
-        if (again.exitCode !== 0) expect(again.error).toMatchObject({ code: 103 });
-        await chain.chained.del();
-      }
-      expect({ syscall, n, way, ...((await left()) as object) }).toEqual({ syscall, n, way, ...nothing });
-    }
-    expect(killed).toBeGreaterThan(5);
-  });
 });
 
 test('many at once', async () => {
