@@ -1,13 +1,15 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { expectPlugins, podwireBin } from '../support/binaries.ts';
 import { connectOutside, type Outside } from '../support/links.ts';
-import { skipFor } from '../support/needs.ts';
+import { lackingTools, requireKernel, skipFor } from '../support/needs.ts';
 import { keptBridge, leftovers, nothing, type Snapshot, snapshot } from '../support/snapshot.ts';
 import type { TestHost } from '../support/test-host.ts';
 import { startServer, whoSees } from '../support/traffic.ts';
 import { type Containerd, startContainerd } from './containerd.ts';
+import { buildLibcni, callLibcni, lackingLibcni } from './libcni.ts';
 import { leftByEmptyNetns } from './reference-leaves.ts';
 import { createRuntimeHost, lackingRuntime, type RuntimeHost, writeConflist } from './runtime-host.ts';
+import { keptByShipped, readShipped, shippedAddresses, shippedPlugins } from './shipped.ts';
 
 const lacking = lackingRuntime('containerd', 'ctr', 'containerd-shim-runc-v2');
 
@@ -107,5 +109,64 @@ describe.each(networks)('containerd with $type', ({ type, keys, subnet, first, s
     await host.attempt(['ctr', 'task', 'delete', '--force', 'refused']);
     await host.attempt(['ctr', 'container', 'delete', 'refused']);
     await expectNothingLeft(host, before);
+  });
+});
+
+// `ctr` has no option for a port: a list's own `runtimeConfig`, which libcni passes on, stands for it.
+describe('containerd with 20-podwire-chain.conflist', () => {
+  const lackingChain = lacking ?? lackingTools('tc', 'nft') ?? lackingLibcni();
+  let runtime: RuntimeHost;
+
+  beforeAll(async () => {
+    if (lackingChain !== undefined) return;
+    const plugins = [...shippedPlugins, 'loopback'];
+    expectPlugins(podwireBin, ...plugins);
+    runtime = await createRuntimeHost(
+      'containerd',
+      Object.fromEntries(plugins.map((plugin) => [plugin, podwireBin])),
+    );
+  });
+  afterAll(() => runtime?.dispose());
+
+  test('a published port is reached from outside, CHECK agrees, and nothing is left', async (context) => {
+    skipFor(context, lackingChain);
+    requireKernel(context, 'nftables', 'ifb');
+    const { host } = runtime;
+    const shipped = readShipped('20-podwire-chain.conflist', '1.0.0');
+    const runtimeConfig = {
+      portMappings: [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }],
+      bandwidth: { ingressRate: 50e6, ingressBurst: 8e6, egressRate: 50e6, egressBurst: 8e6 },
+    };
+    const plugins = shipped.plugins.map((plugin) =>
+      plugin.capabilities === undefined ? plugin : { ...plugin, runtimeConfig },
+    );
+    await writeConflist(host, '10-chain.conflist', { ...shipped, plugins });
+    const outside = await connectOutside(host, '198.51.100.0/24', { defaultRoute: true });
+    const containerd = await startContainerd(runtime);
+    const before = await snapshot(host);
+    const [first = ''] = shippedAddresses;
+    const httpd = ['httpd', '-f', '-p', '80', '-h', '/www'];
+    const server = await containerd.start('server', httpd, new RegExp(`inet ${first}/`));
+    const ask = () => whoSees(outside.place, outside.hostAddresses[0] ?? '', 8080);
+    // The address is there before the rest of the chain, and the server runs only after it.
+    await expect.poll(ask, { timeout: 10_000 }).toBe(outside.addresses[0]);
+    expect(await host.exec(['tc', 'qdisc'])).toMatch(/qdisc tbf .* rate 50Mbit/);
+
+    // containerd never calls CHECK; another user of libcni can, with what containerd's left in the cache.
+    const pid = /^server\s+(\d+)/m.exec(await host.exec(['ctr', 'task', 'list']))?.[1];
+    const checked = await callLibcni(host, await buildLibcni(), 'check', {
+      conflist: { ...shipped, plugins },
+      binDirs: [podwireBin],
+      containerID: 'default-server',
+      netNS: `/proc/${pid}/ns/net`,
+    });
+    expect(checked).toEqual({ exitCode: 0 });
+
+    await containerd.kill('server');
+    expect((await server.outcome).stderr).toBe('');
+    expect(await ask()).toBeUndefined();
+    await expect
+      .poll(async () => leftovers(before, await snapshot(host), keptByShipped), { timeout: 5000 })
+      .toEqual(nothing);
   });
 });

@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { expectPlugins, podwireBin } from '../support/binaries.ts';
 import { connectOutside, type Outside } from '../support/links.ts';
-import { skipFor } from '../support/needs.ts';
+import { requireKernel, requireTool, skipFor } from '../support/needs.ts';
 import { type Outcome, runProcess, systemPath } from '../support/process.ts';
 import { keptBridge, leftovers, nothing, snapshot } from '../support/snapshot.ts';
-import { startServer } from '../support/traffic.ts';
+import { startServer, whoSees } from '../support/traffic.ts';
 import { imageName } from './busybox-image.ts';
 import { createRuntimeHost, lackingRuntime, type RuntimeHost, writeConflist } from './runtime-host.ts';
+import { keptByShipped, readShipped, shippedPlugins } from './shipped.ts';
 
 // podman's CNI mode: it sets the static address and MAC as capability arguments and runtimeConfig, keeps
 // libcni's result cache, and calls DEL with the netns still there.
@@ -17,15 +18,18 @@ describe('podman with CNI', () => {
 
   beforeAll(async () => {
     if (lacking !== undefined) return;
-    expectPlugins(podwireBin, 'bridge', 'host-local', 'loopback');
-    runtime = await createRuntimeHost('podman', { bridge: podwireBin, 'host-local': podwireBin });
+    expectPlugins(podwireBin, ...shippedPlugins);
+    runtime = await createRuntimeHost(
+      'podman',
+      Object.fromEntries(shippedPlugins.map((plugin) => [plugin, podwireBin])),
+    );
     const { host } = runtime;
     await host.shell(configure);
     lacking = await lackingCniMode();
     if (lacking !== undefined) return;
     await writeConflist(host, '10-podwire.conflist', conflist);
     expect(await podman('load', '-i', runtime.image)).toMatchObject({ exitCode: 0 });
-    outside = await connectOutside(host, '198.51.100.0/24');
+    outside = await connectOutside(host, '198.51.100.0/24', { defaultRoute: true });
     await startServer(outside.place, 80);
   });
   afterAll(() => runtime?.dispose());
@@ -69,6 +73,30 @@ describe('podman with CNI', () => {
     expect(client.stdout).toBe('[::ffff:10.73.0.3]\n[fd73::3]\n[::ffff:198.51.100.1]\n');
     expect(await podman('rm', '-f', '-t', '0', 'server')).toMatchObject({ exitCode: 0, stderr: '' });
     expect(leftovers(before, await snapshot(runtime.host), keptBridge('cni0'))).toEqual(nothing);
+  });
+
+  test.for([
+    { file: '10-podwire.conflist', network: 'podwire-one' },
+    { file: '20-podwire-chain.conflist', network: 'podwire-chain' },
+  ])('a port published with -p on $file is reached from outside', async ({ file, network }, context) => {
+    requireTool(context, 'tc', 'nft');
+    requireKernel(context, 'nftables');
+    const { host } = runtime;
+    const before = await snapshot(host);
+    // Under another name, as `podwire` is the network of the other tests.
+    await writeConflist(host, '30-shipped.conflist', { ...readShipped(file, '0.4.0'), name: network });
+    const options = ['--cgroup-parent', runtime.cgroup, '--network', network, '-d', '-p', '8080:80'];
+    const httpd = ['httpd', '-f', '-p', '80', '-h', '/www'];
+    expect(await podman('run', '--name', 'published', ...options, imageName, ...httpd)).toMatchObject({
+      exitCode: 0,
+    });
+    const ask = () => whoSees(outside.place, outside.hostAddresses[0] ?? '', 8080);
+    // podman returns when the container's process has started, which need not listen yet.
+    await expect.poll(ask, { timeout: 10_000 }).toBe(outside.addresses[0]);
+    expect(await podman('rm', '-f', '-t', '0', 'published')).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(await ask()).toBeUndefined();
+    await host.exec(['rm', '/etc/cni/net.d/30-shipped.conflist']);
+    expect(leftovers(before, await snapshot(host), keptByShipped)).toEqual(nothing);
   });
 
   test('a requested address and MAC are given', async () => {
