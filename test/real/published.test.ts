@@ -64,11 +64,16 @@ describe('the lists of conf/ driven by libcni', () => {
     expect(await host.exec(['tc', 'qdisc'])).toMatch(/qdisc tbf .* rate 50Mbit/);
     expectReply(await call('check'));
 
+    // Taken away for a CHECK, and put back, so that DEL has to find its own.
+    const table = await host.exec(['nft', 'list', 'table', 'inet', 'podwire_portmap']);
     await host.exec(['nft', 'delete', 'table', 'inet', 'podwire_portmap']);
     expect(await call('check')).toMatchObject({
       exitCode: 1,
       msg: expect.stringContaining('podwire_portmap'),
     });
+    await host.exec(['nft', '-f', '-'], { stdin: table });
+    expectReply(await call('check'));
+
     expect(await call('del')).toEqual({ exitCode: 0 });
     expect(await call('del')).toEqual({ exitCode: 0 });
     expect(await asks()).toEqual([undefined, undefined]);
