@@ -1,5 +1,6 @@
 import {
   hasIptables,
+  IP_FAMILIES,
   type IpFamily,
   type IptablesVariant,
   legacyTablePresent,
@@ -22,7 +23,7 @@ export const chooseIptablesVariant = (socket: NftSocket): IptablesVariant => {
   ) {
     return installed('nft');
   }
-  const hinted = FAMILIES.some(
+  const hinted = IP_FAMILIES.some(
     (family) =>
       legacyTablePresent(family, 'mangle') &&
       readIptablesTable(family, installed('legacy'), 'mangle').chains.some((chain) =>
@@ -47,7 +48,6 @@ export const variantsHolding = (socket: NftSocket, family: IpFamily, chain: stri
 export const nftHolds = (socket: NftSocket, family: IpFamily, chain: string): boolean =>
   readNftChain(socket, family === 4 ? 'ip' : 'ip6', 'nat', chain) !== undefined;
 
-const FAMILIES: IpFamily[] = [4, 6];
 const HINT_CHAINS = ['KUBE-IPTABLES-HINT', 'KUBE-KUBELET-CANARY'];
 
 /** A distribution with one variant only may have no names but the plain ones. */

@@ -1,14 +1,14 @@
 import type { Attachment } from '../cni/plugin.ts';
 import {
+  IP_FAMILIES,
   type IpFamily,
   type IptablesTable,
-  type IptablesVariant,
-  iptablesFailure,
   readIptablesTable,
   startNatTransaction,
 } from '../kernel/iptables.ts';
 import type { NftSocket } from '../kernel/nft-socket.ts';
 import { allDone } from './all-done.ts';
+import { ADDITION_MS, changeIptables, DELETION_MS, type IptablesPlace } from './iptables-change.ts';
 import { chooseIptablesVariant, nftHolds, variantsHolding } from './iptables-variant.ts';
 import {
   chainName,
@@ -65,7 +65,7 @@ export const removeIptables = async (
   owner: Owner,
   options: RemovalOptions = {},
 ): Promise<void> => {
-  await allDone(FAMILIES.map((family) => removeFamily(socket, family, owner, options)));
+  await allDone(IP_FAMILIES.map((family) => removeFamily(socket, family, owner, options)));
 };
 
 /** What is missing of a container's rules, each for a reader; in whichever variant they are. */
@@ -99,42 +99,30 @@ export const collectIptables = async (
   gone: readonly GoneInterface[],
 ): Promise<void> => {
   const containers = keep.map(({ containerID }) => containerID);
-  for (const family of FAMILIES) {
+  for (const family of IP_FAMILIES) {
     for (const variant of variantsHolding(socket, family, 'POSTROUTING')) {
       const ofFamily = gone.map(({ containerId, addresses }) => ({
         containerId,
         addresses: addresses.filter((address) => address.family === family),
       }));
-      await retrying({ socket, family, variant }, (table) =>
+      await change({ socket, family, variant }, (table) =>
         collectCommands(network, containers, table, ofFamily),
       );
     }
   }
 };
 
-const FAMILIES: IpFamily[] = [4, 6];
-const ATTEMPTS = 4;
-
-/** Milliseconds after which a look is worth while: iptables-restore alone ends sooner when it only adds. */
-const ADDITION_MS = 8;
-const DELETION_MS = 2;
-
 /** What a container wants of each family that it has addresses of. */
 export const wantedByFamily = (
   { network, containerId }: Owner,
   addresses: readonly PodAddress[],
 ): { family: IpFamily; wanted: IptablesMasquerade }[] =>
-  FAMILIES.flatMap((family) => {
+  IP_FAMILIES.flatMap((family) => {
     const ours = addresses.filter((address) => address.family === family);
     return ours.length === 0 ? [] : [{ family, wanted: iptablesMasquerade(network, containerId, ours) }];
   });
 
-/** Where a transaction goes. */
-interface Place {
-  socket: NftSocket;
-  family: IpFamily;
-  variant: IptablesVariant;
-}
+type Place = Omit<IptablesPlace, 'table'>;
 
 const applyFamily = async (place: Place, wanted: IptablesMasquerade): Promise<void> => {
   const { socket, family, variant } = place;
@@ -147,7 +135,7 @@ const applyFamily = async (place: Place, wanted: IptablesMasquerade): Promise<vo
     );
     if (result === undefined || result.exitCode === 0) return;
   }
-  await retrying(place, (table) => missingCommands(wanted, table));
+  await change(place, (table) => missingCommands(wanted, table));
 };
 
 const removeFamily = async (
@@ -175,7 +163,7 @@ const removeFamily = async (
       const result = await child.settled(isDone, DELETION_MS);
       if (result === undefined || result.exitCode === 0) continue;
     }
-    await retrying(
+    await change(
       { socket, family, variant },
       (table) =>
         removePresentCommands(chain, table, (jump) => jumps?.includes(jump) ?? !staying.includes(jump)),
@@ -184,17 +172,13 @@ const removeFamily = async (
   }
 };
 
-/** Plans from what is there and carries it out, anew when somebody changed the table in between. */
-const retrying = async (
-  { socket, family, variant }: Place,
+/** Changes the nat table by a plan that is made from what is there. */
+const change = (
+  place: Place,
   plan: (table: IptablesTable) => string[] | undefined,
-  isDone = (): boolean => false,
-): Promise<void> => {
-  for (let attempt = 1; ; attempt++) {
-    const commands = plan(readIptablesTable(family, variant, 'nat'));
-    if (commands === undefined) return;
-    const result = await startNatTransaction(socket, family, variant, commands).settled(isDone, DELETION_MS);
-    if (result === undefined || result.exitCode === 0) return;
-    if (attempt === ATTEMPTS) throw iptablesFailure(family, variant, result, 'ipMasq');
-  }
-};
+  isDone?: () => boolean,
+): Promise<void> =>
+  changeIptables(
+    { ...place, table: 'nat' },
+    { plan, ...(isDone && { isDone }), feature: 'ipMasq', attempts: 4 },
+  );

@@ -5,7 +5,7 @@ import { chooseIptablesVariant } from '../filter/iptables-variant.ts';
 import { findNftLacks } from '../filter/nft-lacks.ts';
 import type { NftPlan } from '../filter/nft-plan.ts';
 import { formatAddress, parseAddress } from '../kernel/address-math.ts';
-import { hasIptables, type IpFamily } from '../kernel/iptables.ts';
+import { hasIptables, IP_FAMILIES, type IpFamily } from '../kernel/iptables.ts';
 import { readLink } from '../kernel/link.ts';
 import type { NftSocket } from '../kernel/nft-socket.ts';
 import { addToZone, findZoneLacks, firewalldIsRunning } from './firewalld.ts';
@@ -139,12 +139,10 @@ const tablesFor = (socket: NftSocket, family: IpFamily, isIptables: boolean): Fi
 
 type Filter = 'nftables' | 'iptables';
 
-const FAMILIES: IpFamily[] = [4, 6];
-
 const familyOf = (address: string): IpFamily => (address.includes(':') ? 6 : 4);
 
 const familiesOf = ({ addresses }: FirewallPod): IpFamily[] =>
-  FAMILIES.filter((family) => addresses.some((address) => familyOf(address) === family));
+  IP_FAMILIES.filter((family) => addresses.some((address) => familyOf(address) === family));
 
 const canonical = (address: string): string => {
   const parsed = parseAddress(address);

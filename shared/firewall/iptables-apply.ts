@@ -1,8 +1,8 @@
 import { allDone } from '../filter/all-done.ts';
+import { ADDITION_MS, changeIptables, DELETION_MS } from '../filter/iptables-change.ts';
 import {
-  type IpFamily,
+  IP_FAMILIES,
   type IptablesTable,
-  iptablesFailure,
   readIptablesTable,
   startIptablesTransaction,
 } from '../kernel/iptables.ts';
@@ -45,7 +45,7 @@ export const applyIptablesParts = (socket: NftSocket, parts: readonly IptablesPa
  */
 export const removeIptablesPods = (socket: NftSocket, addresses: readonly string[]): Promise<void> =>
   allDone(
-    FAMILIES.flatMap((family) => {
+    IP_FAMILIES.flatMap((family) => {
       const ours = addresses.filter((address) => address.includes(':') === (family === 6));
       return ours.length === 0
         ? []
@@ -59,13 +59,6 @@ export const findIptablesPartLacks = (parts: readonly IptablesPart[]): string[] 
     firewallLacks(wanted, readIptablesTable(family, variant, 'filter')).map((lack) => `IPv${family} ${lack}`),
   );
 
-const FAMILIES: IpFamily[] = [4, 6];
-const ATTEMPTS = 4;
-
-/** Milliseconds after which a look is worth while: iptables-restore alone ends sooner when it only adds. */
-const ADDITION_MS = 8;
-const DELETION_MS = 2;
-
 const applyPart = async (socket: NftSocket, { table, addresses, wanted }: IptablesPart): Promise<void> => {
   const glance = glanceAtTable(socket, table, wanted, addresses);
   const commands = glance === undefined ? undefined : missingFirewall(wanted, glance);
@@ -77,14 +70,14 @@ const applyPart = async (socket: NftSocket, { table, addresses, wanted }: Iptabl
     const result = await child.settled(isDone, ADDITION_MS);
     if (result === undefined || result.exitCode === 0) return;
   }
-  await retrying(socket, table, (state) => missingFirewall(wanted, state));
+  await change(socket, table, (state) => missingFirewall(wanted, state));
 };
 
 const removeFrom = async (socket: NftSocket, table: FilterTable, addresses: string[]): Promise<void> => {
   const { family, variant, visible } = table;
   const rules = podRules(addresses);
   if (!visible) {
-    await retrying(socket, table, (state) => removedFirewall(rules, state));
+    await change(socket, table, (state) => removedFirewall(rules, state));
     return;
   }
   if (!holdsAddresses(socket, family, addresses)) return;
@@ -92,22 +85,17 @@ const removeFrom = async (socket: NftSocket, table: FilterTable, addresses: stri
   const child = startIptablesTransaction(socket, family, variant, 'filter', deletions(rules));
   const result = await child.settled(isDone, DELETION_MS);
   if (result === undefined || (result.exitCode === 0 && isDone())) return;
-  await retrying(socket, table, (state) => removedFirewall(rules, state), isDone);
+  await change(socket, table, (state) => removedFirewall(rules, state), isDone);
 };
 
-/** Plans from what is there and carries it out, anew when somebody changed the table in between. */
-const retrying = async (
+/** Changes the filter table by a plan that is made from what is there. */
+const change = (
   socket: NftSocket,
   { family, variant }: FilterTable,
   plan: (state: IptablesTable) => string[] | undefined,
-  isDone = (): boolean => false,
-): Promise<void> => {
-  for (let attempt = 1; ; attempt++) {
-    const commands = plan(readIptablesTable(family, variant, 'filter'));
-    if (commands === undefined) return;
-    const child = startIptablesTransaction(socket, family, variant, 'filter', commands);
-    const result = await child.settled(isDone, DELETION_MS);
-    if (result === undefined || result.exitCode === 0) return;
-    if (attempt === ATTEMPTS) throw iptablesFailure(family, variant, result, 'firewall');
-  }
-};
+  isDone?: () => boolean,
+): Promise<void> =>
+  changeIptables(
+    { socket, family, variant, table: 'filter' },
+    { plan, ...(isDone && { isDone }), feature: 'firewall', attempts: 4 },
+  );

@@ -7,6 +7,9 @@ import { toolPath } from './tool-path.ts';
 
 export type IpFamily = 4 | 6;
 
+/** Each has programs and tables of its own. */
+export const IP_FAMILIES: readonly IpFamily[] = [4, 6];
+
 /**
  * Which iptables: `default` is what the plain names stand for on this machine, the others are its two
  * variants, which keep their rules in different places of the kernel and do not see each other's.

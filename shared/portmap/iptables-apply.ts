@@ -1,13 +1,13 @@
 import type { Attachment } from '../cni/plugin.ts';
 import { allDone } from '../filter/all-done.ts';
+import { ADDITION_MS, changeIptables, DELETION_MS, type IptablesPlace } from '../filter/iptables-change.ts';
 import { chooseIptablesVariant, nftHolds, variantsHolding } from '../filter/iptables-variant.ts';
 import type { Owner } from '../filter/owner.ts';
 import type { PodAddress } from '../filter/pod-address.ts';
 import {
+  IP_FAMILIES,
   type IpFamily,
   type IptablesTable,
-  type IptablesVariant,
-  iptablesFailure,
   legacyTablePresent,
   readIptablesTable,
   startNatTransaction,
@@ -66,7 +66,7 @@ export const removeIptablesPortmap = async (
   owner: Owner,
   known?: KnownPortmap,
 ): Promise<void> => {
-  await allDone(FAMILIES.map((family) => removeFamily(socket, family, owner, known)));
+  await allDone(IP_FAMILIES.map((family) => removeFamily(socket, family, owner, known)));
 };
 
 /** What is missing of a container's rules, each for a reader; in whichever variant they are. */
@@ -94,19 +94,12 @@ export const collectIptablesPortmaps = async (
   keep: readonly Attachment[],
 ): Promise<void> => {
   const containers = keep.map(({ containerID }) => containerID);
-  for (const family of FAMILIES) {
+  for (const family of IP_FAMILIES) {
     for (const variant of variantsHolding(socket, family, DNAT_CHAIN)) {
-      await retrying({ socket, family, variant }, (table) => collectCommands(network, containers, table));
+      await change({ socket, family, variant }, (table) => collectCommands(network, containers, table));
     }
   }
 };
-
-const FAMILIES: IpFamily[] = [4, 6];
-const ATTEMPTS = 8;
-
-/** Milliseconds after which a look is worth while: iptables-restore alone ends sooner when it only adds. */
-const ADDITION_MS = 8;
-const DELETION_MS = 2;
 
 /**
  * The addresses that get rules: not those all of whose ports another attachment of the container has, whose
@@ -117,12 +110,7 @@ const served = (options: PortmapOptions, addresses: readonly PodAddress[]): read
     ? addresses
     : addresses.filter(({ family }) => boundPorts(options, [family]).length > 0);
 
-/** Where a transaction goes. */
-interface Place {
-  socket: NftSocket;
-  family: IpFamily;
-  variant: IptablesVariant;
-}
+type Place = Omit<IptablesPlace, 'table'>;
 
 const applyFamily = async (place: Place, options: PortmapOptions, wanted: IptablesPortmap): Promise<void> => {
   const { socket, family, variant } = place;
@@ -135,7 +123,7 @@ const applyFamily = async (place: Place, options: PortmapOptions, wanted: Iptabl
     const result = await child.settled(isDone, ADDITION_MS);
     if (result === undefined || result.exitCode === 0) return;
   }
-  await retrying(place, (table) => missingCommands(wanted, table));
+  await change(place, (table) => missingCommands(wanted, table));
 };
 
 /**
@@ -194,21 +182,17 @@ const removeFamily = async (
       );
       if (result === undefined || result.exitCode === 0) continue;
     }
-    await retrying({ socket, family, variant }, (table) => removePresentCommands(chain, table), isDone);
+    await change({ socket, family, variant }, (table) => removePresentCommands(chain, table), isDone);
   }
 };
 
-/** Plans from what is there and carries it out, anew when somebody changed the table in between. */
-const retrying = async (
-  { socket, family, variant }: Place,
+/** Changes the nat table by a plan that is made from what is there. */
+const change = (
+  place: Place,
   plan: (table: IptablesTable) => string[] | undefined,
-  isDone = (): boolean => false,
-): Promise<void> => {
-  for (let attempt = 1; ; attempt++) {
-    const commands = plan(readIptablesTable(family, variant, 'nat'));
-    if (commands === undefined) return;
-    const result = await startNatTransaction(socket, family, variant, commands).settled(isDone, DELETION_MS);
-    if (result === undefined || result.exitCode === 0) return;
-    if (attempt === ATTEMPTS) throw iptablesFailure(family, variant, result, 'portmap');
-  }
-};
+  isDone?: () => boolean,
+): Promise<void> =>
+  changeIptables(
+    { ...place, table: 'nat' },
+    { plan, ...(isDone && { isDone }), feature: 'portmap', attempts: 8 },
+  );
