@@ -1,17 +1,10 @@
 import { isObject } from '../../shared/cni/fields.ts';
 import type { Attachment } from '../../shared/cni/plugin.ts';
 import type { Owner } from '../../shared/filter/owner.ts';
-import {
-  dirname,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  unlinkSync,
-  writeFileSync,
-} from '../../shared/kernel/files.ts';
+import { readdirSync, readFileSync, unlinkSync } from '../../shared/kernel/files.ts';
 import type { LinkState } from '../../shared/kernel/link.ts';
 import { failedWith, ioFailure } from '../../shared/store/io-failure.ts';
+import { unfinished, writeWhole } from '../../shared/store/whole-file.ts';
 import type { Attributes } from './config.ts';
 
 /**
@@ -67,14 +60,10 @@ export const readOriginals = (dataDir: string, owner: Owner): Originals | undefi
 /** Writes them, whole or not at all. Throws CniError 5. */
 export const saveOriginals = (dataDir: string, owner: Owner, originals: Originals): void => {
   const file = fileOf(dataDir, owner);
-  const temporary = unfinished(file);
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     // Indented as the reference's.
-    writeFileSync(temporary, JSON.stringify(originals, null, 1), { mode: 0o600 });
-    renameSync(temporary, file);
+    writeWhole(file, JSON.stringify(originals, null, 1));
   } catch (error) {
-    removeFile(temporary);
     throw ioFailure(`keep the interface's original settings in ${file}`, error);
   }
 };
@@ -118,8 +107,6 @@ const fileOf = (dataDir: string, { containerId, ifname }: Owner): string => {
   const hash = new Bun.CryptoHasher('sha256').update(`${containerId}\0${ifname}`).digest('hex');
   return `${dataDir}/sha256-${hash}.json`;
 };
-
-const unfinished = (file: string): string => `${dirname(file)}/.${file.slice(dirname(file).length + 1)}`;
 
 const podwireOf = ({ podwire }: Originals): Pick<Originals, 'podwire'> =>
   podwire === undefined ? {} : { podwire };

@@ -1,13 +1,7 @@
 import { isObject } from '../cni/fields.ts';
-import {
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  unlinkSync,
-  writeFileSync,
-} from '../kernel/files.ts';
+import { readdirSync, readFileSync, unlinkSync } from '../kernel/files.ts';
 import { failedWith, ioFailure } from '../store/io-failure.ts';
+import { unfinished, writeWhole } from '../store/whole-file.ts';
 import type { HostEnd, PortClaim } from './claims.ts';
 
 /** The ports that have claims, or for which some were being written, as `tcp-8080`. */
@@ -34,38 +28,27 @@ export const readClaims = (root: string, port: string): PortClaim[] => {
  * others claimed. Throws CniError 5.
  */
 export const writeClaims = (root: string, port: string, claims: readonly PortClaim[]): void => {
-  const directory = directoryOf(root);
-  const file = `${directory}/${port}`;
+  const file = `${directoryOf(root)}/${port}`;
   if (claims.length === 0) {
     removeFile(file);
     return;
   }
-  const temporary = unfinished(root, port);
-  const write = (): void => writeFileSync(temporary, JSON.stringify(claims), { mode: 0o600 });
   try {
-    try {
-      write();
-    } catch (error) {
-      if (!failedWith(error, 'ENOENT')) throw error;
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
-      write();
-    }
-    renameSync(temporary, file);
+    writeWhole(file, JSON.stringify(claims));
   } catch (error) {
     throw ioFailure(`write ${file}`, error);
   }
 };
 
 /** Removes what a writer left that was killed half-way; for who has the lock. Throws CniError 5. */
-export const removeUnfinished = (root: string, port: string): void => removeFile(unfinished(root, port));
+export const removeUnfinished = (root: string, port: string): void =>
+  removeFile(unfinished(`${directoryOf(root)}/${port}`));
 
 /** Whether it is one, as claims and records have them. */
 export const isHostEnd = (value: unknown): value is HostEnd =>
   isObject(value) && typeof value.name === 'string' && typeof value.index === 'number';
 
 const directoryOf = (root: string): string => `${root}/ports`;
-
-const unfinished = (root: string, port: string): string => `${directoryOf(root)}/.${port}`;
 
 const isClaim = (value: unknown): value is PortClaim =>
   isObject(value) &&

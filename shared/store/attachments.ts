@@ -1,15 +1,7 @@
 import { isObject } from '../cni/fields.ts';
-import {
-  dirname,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  unlinkSync,
-  writeFileSync,
-} from '../kernel/files.ts';
+import { readdirSync, readFileSync, statSync, unlinkSync } from '../kernel/files.ts';
 import { failedWith, ioFailure } from './io-failure.ts';
+import { unfinished, writeWhole } from './whole-file.ts';
 
 /** What a plugin must know of an attachment to take it away again without a netns or a prevResult. */
 export interface AttachmentRecord {
@@ -69,12 +61,9 @@ export const attachmentsDirectory = '/run/podwire/attachments';
 /** Writes or replaces an attachment's record, whole or not at all. Throws CniError 5. */
 export const saveAttachment = (record: AttachmentRecord, root = attachmentsDirectory): void => {
   const file = attachmentFile(root, record.network, record.containerId, record.ifname);
-  const temporary = unfinished(file);
   try {
-    writePrivately(temporary, `${JSON.stringify(record)}\n`);
-    renameSync(temporary, file);
+    writeWhole(file, `${JSON.stringify(record)}\n`);
   } catch (error) {
-    removeIfThere(temporary);
     throw ioFailure(`write the attachment's record ${file}`, error);
   }
 };
@@ -169,16 +158,6 @@ const attachmentFile = (root: string, network: string, containerId: string, ifna
   return `${root}/${network}/sha256-${hash}`;
 };
 
-/**
- * Where a record is written before it takes its name. A leading dot never begins a record's name, as
- * containerIDs start with a letter or a digit; and there is one for each attachment, so that what a
- * killed ADD leaves goes with the attachment.
- */
-const unfinished = (file: string): string => {
-  const slash = file.lastIndexOf('/') + 1;
-  return `${file.slice(0, slash)}.${file.slice(slash)}`;
-};
-
 const namesIn = (directory: string): string[] => {
   try {
     return readdirSync(directory);
@@ -194,17 +173,6 @@ const removeFile = (file: string): void => {
     if (!failedWith(error, 'ENOENT', 'ENOTDIR')) {
       throw ioFailure(`remove the attachment's record ${file}`, error);
     }
-  }
-};
-
-const writePrivately = (file: string, text: string): void => {
-  const write = () => writeFileSync(file, text, { mode: 0o600 });
-  try {
-    write();
-  } catch (error) {
-    if (!failedWith(error, 'ENOENT')) throw error;
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    write();
   }
 };
 
@@ -226,11 +194,3 @@ const isRecord = (value: unknown): value is AttachmentRecord =>
   value.addresses.every(
     (entry) => isObject(entry) && typeof entry.address === 'string' && typeof entry.subnet === 'string',
   );
-
-const removeIfThere = (file: string): void => {
-  try {
-    unlinkSync(file);
-  } catch {
-    // It was never made.
-  }
-};
