@@ -15,12 +15,12 @@ import { planShaping, type ShapingPlan } from '../../shared/shaping/plan.ts';
 import { readShapingRecord } from '../../shared/shaping/record.ts';
 import { removeShaping } from '../../shared/shaping/remove.ts';
 import { shapingStatus } from '../../shared/shaping/status.ts';
-import { parseConfig, requirePrevResult } from './config.ts';
+import { parseConfig, prevResultOf } from './config.ts';
 
 /** ADD: limits the host's end of the veth that another plugin made; without rates, it passes prevResult on. */
 const add = (call: Call): Promise<Result> | Result => {
   const keys = parseConfig(call);
-  const prevResult = requirePrevResult(call);
+  const prevResult = prevResultOf(call);
   if (!wantsShaping(keys)) return prevResult;
   return withUndo(async (undo) => {
     const owner = ownerOf(call);
@@ -53,7 +53,7 @@ const check = (call: Call): void => {
   if (!wantsShaping(keys)) return;
   const owner = ownerOf(call);
   const netns = requireContainerNetns(call.env);
-  const host = requireHostInterface(netns, call.env.ifname, requirePrevResult(call));
+  const host = requireHostInterface(netns, call.env.ifname, prevResultOf(call));
   const findings = new Findings();
   checkBandwidth(owner, keys, host, findings);
   findings.throwIfAny();

@@ -3,6 +3,7 @@ import { withUndo } from '../../shared/attachment/undo.ts';
 import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
 import { Fields } from '../../shared/cni/fields.ts';
 import type { Attachment, Call, Plugin } from '../../shared/cni/plugin.ts';
+import { requirePrevResult } from '../../shared/cni/prev-result.ts';
 import type { Result } from '../../shared/cni/types.ts';
 import { firewallLacks, podOf, removalOf } from '../../shared/firewall/attachment.ts';
 import { collectFirewall } from '../../shared/firewall/collect.ts';
@@ -17,8 +18,11 @@ import { withNftSocket } from '../../shared/kernel/nft-socket.ts';
 const add = (call: Call): Promise<Result> =>
   withUndo(async (undo) => {
     const options = optionsOf(call);
-    const { prevResult } = call.config;
-    if (prevResult === undefined) throw missingPrevResult();
+    const prevResult = requirePrevResult(
+      call.config,
+      'the firewall',
+      'Chain it behind a plugin that makes an interface, such as "bridge".',
+    );
     const pod = podOf(call, prevResult);
     await withNftSocket(async (socket) => {
       const plan = planFirewall(socket, pod, options);
@@ -51,15 +55,6 @@ const gc = (call: Call, valid: Attachment[]): Promise<void> => collectFirewall(c
 const status = (call: Call): void => firewallStatus(optionsOf(call));
 
 const optionsOf = ({ config }: Call): FirewallOptions => parseFirewallOptions(new Fields(config.json));
-
-const missingPrevResult = (): CniError =>
-  new CniError(
-    ErrorCode.invalidNetworkConfig,
-    'the firewall needs "prevResult", and the configuration has none',
-    {
-      details: 'Chain it behind a plugin that makes an interface, such as "bridge".',
-    },
-  );
 
 /** Lets the traffic of a pod pass, as the reference plugin of the same name. */
 export const plugin: Plugin = { title: 'firewall', minVersion: '0.4.0', add, del, check, gc, status };

@@ -11,14 +11,14 @@ import type { Netns } from '../../shared/kernel/netns.ts';
 import { readRoutes } from '../../shared/kernel/route.ts';
 import { type RuleState, readRules } from '../../shared/kernel/rule.ts';
 import { withLock } from '../../shared/store/lock.ts';
-import { parseConfig, requireAddresses, requirePrevResult, type SbrConfig } from './config.ts';
+import { parseConfig, prevResultOf, requireAddresses, type SbrConfig } from './config.ts';
 import { MAIN_TABLE, planSbr, type SbrPlan, type SbrState, sourceOf } from './plan.ts';
 
 /** ADD: routes what the container sends from an interface's addresses by that interface; passes prevResult on. */
 export const addSbr = (call: Call): Promise<Result> =>
   withUndo(async (undo) => {
     const config = parseConfig(call);
-    const prevResult = requirePrevResult(call);
+    const prevResult = prevResultOf(call);
     const addresses = requireAddresses(prevResult, call.env.ifname);
     const netns = requireContainerNetns(call.env);
     const lock = netns.reference;

@@ -6,14 +6,14 @@ import type { IpConfig } from '../../shared/cni/types.ts';
 import { readLink } from '../../shared/kernel/link.ts';
 import { readRoutes } from '../../shared/kernel/route.ts';
 import { readRules } from '../../shared/kernel/rule.ts';
-import { parseConfig, requireAddresses, requirePrevResult, type SbrConfig } from './config.ts';
+import { parseConfig, prevResultOf, requireAddresses, type SbrConfig } from './config.ts';
 import { MAIN_TABLE, sourceOf } from './plan.ts';
 
 /** CHECK: each address has its rule, and the table it looks into the default route and nobody else's. */
 export const checkSbr = (call: Call): void => {
   const config = parseConfig(call);
   const { ifname } = call.env;
-  const addresses = requireAddresses(requirePrevResult(call), ifname);
+  const addresses = requireAddresses(prevResultOf(call), ifname);
   const findings = new Findings();
   requireContainerNetns(call.env).run(() => {
     for (const address of addresses) checkAddress(config, ifname, address, findings);

@@ -1,6 +1,7 @@
 import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
 import { Fields } from '../../shared/cni/fields.ts';
 import type { Call } from '../../shared/cni/plugin.ts';
+import { requirePrevResult } from '../../shared/cni/prev-result.ts';
 import type { IpConfig, JsonObject, Result } from '../../shared/cni/types.ts';
 import { parseAddress } from '../../shared/kernel/address-math.ts';
 
@@ -31,17 +32,12 @@ export const tableForRemoval = (json: JsonObject): number | undefined => {
 };
 
 /** The result of the plugin before. Throws CniError 7 when there is none. */
-export const requirePrevResult = ({ config }: Call): Result => {
-  if (config.prevResult !== undefined) return config.prevResult;
-  throw new CniError(
-    ErrorCode.invalidNetworkConfig,
-    'sbr needs "prevResult", and the configuration has none',
-    {
-      details:
-        'It routes by the addresses of an interface that another plugin has made: put it behind that one.',
-    },
+export const prevResultOf = ({ config }: Call): Result =>
+  requirePrevResult(
+    config,
+    'sbr',
+    'It routes by the addresses of an interface that another plugin has made: put it behind that one.',
   );
-};
 
 /** The addresses of an interface; one that names no interface is taken for its, as in the reference. */
 export const addressesOf = ({ interfaces, ips }: Result, ifname: string): IpConfig[] =>

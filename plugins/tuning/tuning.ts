@@ -4,6 +4,7 @@ import { ownerOf } from '../../shared/attachment/owner.ts';
 import { type Undo, withUndo } from '../../shared/attachment/undo.ts';
 import { CniError, ErrorCode, toCniError } from '../../shared/cni/errors.ts';
 import { type Attachment, type Call, conventionalArgs, type Plugin } from '../../shared/cni/plugin.ts';
+import { requirePrevResult } from '../../shared/cni/prev-result.ts';
 import type { Result } from '../../shared/cni/types.ts';
 import { isAtLeast } from '../../shared/cni/versions.ts';
 import type { Owner } from '../../shared/filter/owner.ts';
@@ -36,8 +37,11 @@ import {
 const add = (call: Call): Promise<Result> =>
   withUndo(async (undo) => {
     const config = parseTuningConfig(call);
-    const { prevResult } = call.config;
-    if (prevResult === undefined) throw missingPrevResult();
+    const prevResult = requirePrevResult(
+      call.config,
+      'tuning',
+      'Chain it behind a plugin that makes an interface, such as "bridge".',
+    );
     requireAllowed(config.sysctls.map(({ key }) => key));
     const netns = requireContainerNetns(call.env);
     const settings = netns.run(() => readSettings(call, config, netns));
@@ -208,11 +212,6 @@ const updated = ({ env, config }: Call, prevResult: Result, { mac, mtu }: Attrib
 
 const isAsked = (attributes: Attributes): boolean =>
   Object.values(attributes).some((value) => value !== undefined);
-
-const missingPrevResult = (): CniError =>
-  new CniError(ErrorCode.invalidNetworkConfig, 'tuning needs "prevResult", and the configuration has none', {
-    details: 'Chain it behind a plugin that makes an interface, such as "bridge".',
-  });
 
 /** Sets sysctls and attributes of a container's interface, as the reference plugin of the same name. */
 export const plugin: Plugin = { title: 'tuning', knownArgs: conventionalArgs, add, del, check, gc, status };

@@ -5,6 +5,7 @@ import { isDelegatedProcess } from './delegate.ts';
 import { parseEnvironment } from './environment.ts';
 import { CniError, ErrorCode, toCniError } from './errors.ts';
 import type { Attachment, Call, Environment, Plugin } from './plugin.ts';
+import { requirePrevResult } from './prev-result.ts';
 import { readStdin, readStdinIfReady, surviveFileSizeLimit, writeAll } from './process-io.ts';
 import { formatResult } from './result-versions.ts';
 import type { JsonObject } from './types.ts';
@@ -58,7 +59,7 @@ const runVerb = async (
       // Once it has begun it goes on to its end, as taking back half of it would help nobody.
       return exclusively(call, () => plugin.del(call), watchSignals('Nothing was removed yet.'));
     case 'CHECK':
-      if (config.prevResult === undefined) throw missingPrevResult();
+      requirePrevResult(config, 'CHECK', 'The runtime must pass the result of the last ADD.');
       return plugin.check(call);
     case 'GC': {
       const valid = validAttachments(config.json);
@@ -160,8 +161,3 @@ const writeToLog = (text: string): void => {
 
 /** Four spaces, as the reference prints. */
 const printable = (json: JsonObject): string => `${JSON.stringify(json, null, 4)}\n`;
-
-const missingPrevResult = (): CniError =>
-  new CniError(ErrorCode.invalidNetworkConfig, 'CHECK needs "prevResult", and the configuration has none', {
-    details: 'The runtime must pass the result of the last ADD.',
-  });

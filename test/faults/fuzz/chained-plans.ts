@@ -1,4 +1,4 @@
-import { parseConfig as parseBandwidth, requirePrevResult } from '../../../plugins/bandwidth/config.ts';
+import { parseConfig as parseBandwidth, prevResultOf } from '../../../plugins/bandwidth/config.ts';
 import { parseConfig as parseSbr, requireAddresses } from '../../../plugins/sbr/config.ts';
 import { planSbr } from '../../../plugins/sbr/plan.ts';
 import { parseTuningConfig } from '../../../plugins/tuning/config.ts';
@@ -21,7 +21,7 @@ import { planShaping } from '../../../shared/shaping/plan.ts';
 /** The pure part of bandwidth's ADD: the batches that it plans, as text. Throws CniError. */
 export const planBandwidth = (call: Call): string[] => {
   const keys = parseBandwidth(call);
-  requirePrevResult(call);
+  prevResultOf(call);
   const ifb = { name: 'ifb0123456789', alias: 'podwire:n/c/i', mac: '02:00:00:00:00:01' };
   const plan = planShaping(keys, { device: 'veth7', mtu: 1500 }, ifb);
   const links = new IpBatch();
@@ -38,7 +38,7 @@ export const planBandwidth = (call: Call): string[] => {
 /** The same for sbr, in a netns without routes. */
 export const planSourceRouting = (call: Call): string[] => {
   const { ifname } = call.env;
-  const addresses = requireAddresses(requirePrevResult(call), ifname);
+  const addresses = requireAddresses(prevResultOf(call), ifname);
   const state = { ifname, routes: [], usedTables: new Set<number>() };
   const plans = planSbr(parseSbr(call), addresses, state);
   return plans.flatMap(({ apply, undo }) => [apply.toString(), undo.toString()]);
@@ -47,7 +47,7 @@ export const planSourceRouting = (call: Call): string[] => {
 /** The same for the firewall by iptables, without the comments, which are ours and in quotes. */
 export const planFirewall = (call: Call): string[] => {
   const { adminChain = DEFAULT_ADMIN_CHAIN } = parseFirewallOptions(new Fields(call.config.json));
-  const { addresses } = podOf(call, requirePrevResult(call));
+  const { addresses } = podOf(call, prevResultOf(call));
   const { frame, pods } = firewallRules({ addresses, adminChain, policy: 'isolated', device: 'cni0' });
   return [...frame.map(({ rule }) => rule), ...pods].map(
     (rule) => `${rule.replaceAll(/-m comment --comment "[^"]*" /g, '')}\n`,
@@ -58,7 +58,7 @@ export const planFirewall = (call: Call): string[] => {
 export const planPortmap = (call: Call): string[] => {
   const runtime = new Fields(call.config.runtimeConfig, 'runtimeConfig');
   const options = parsePortmapOptions(new Fields(call.config.json), runtime);
-  const pods = portmapAddresses(requirePrevResult(call), call.env.ifname);
+  const pods = portmapAddresses(prevResultOf(call), call.env.ifname);
   const owner = ownerOf(call);
   if (options.backend === 'iptables') {
     const commands = pods.flatMap((pod) => createCommands(iptablesPortmap(owner, options, pod), true));
