@@ -4,7 +4,7 @@ import { requireContainerNetns } from '../../shared/attachment/container-netns.t
 import { deleteLink } from '../../shared/attachment/delete-link.ts';
 import { type StartedFilters, startFilters } from '../../shared/attachment/filters.ts';
 import { requireFreeInterface } from '../../shared/attachment/free-interface.ts';
-import { requireHostInterfaceName } from '../../shared/attachment/host-end.ts';
+import { removeLeftHostEnd } from '../../shared/attachment/host-end.ts';
 import {
   derivedInterfaceName,
   hostInterfaceAlias,
@@ -46,6 +46,7 @@ export const addToBridge = (call: Call): Promise<Result> =>
     const allocated = await allocate(call, config, undo);
     await call.checkpoint();
 
+    await removeLeftHostEnd(ownerOf(call));
     const names = chooseNames(call, config, netns);
     const gateways = config.isGateway ? gatewaysOf(allocated.ips) : [];
     const record = rememberAttachment(
@@ -157,7 +158,6 @@ const chooseNames = (call: Call, config: BridgeConfig, netns: Netns): Names => {
   return {
     bridgeMac: randomMac(),
     hostInterface: hostInterfaceName(owner),
-    replacesHostInterface: requireHostInterfaceName(owner),
     hostMac: randomMac(),
     vlanPort: derivedInterfaceName(`vlan device ${gatewayDevice(config)}`),
     ifname: call.env.ifname,

@@ -3,7 +3,6 @@ import type { BridgeConfig } from './config.ts';
 import { type Names, vlanLines } from './host-batch.ts';
 
 const names: Names = {
-  replacesHostInterface: false,
   bridgeMac: '02:00:00:00:00:01',
   hostInterface: 'vethport',
   hostMac: '02:00:00:00:00:02',

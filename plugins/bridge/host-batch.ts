@@ -15,8 +15,6 @@ export interface Observed {
 export interface Names {
   bridgeMac: string;
   hostInterface: string;
-  /** An interrupted ADD of the same attachment left one, which is deleted first. */
-  replacesHostInterface: boolean;
   hostMac: string;
   /** The bridge's port behind the VLAN device. */
   vlanPort: string;
@@ -102,7 +100,6 @@ export const addGatewayLines = (
  */
 export const addPortLines = (batch: IpBatch, config: BridgeConfig, names: Names): void => {
   const { hostInterface, hostMac, ifname, podMac, netnsReference, alias } = names;
-  if (names.replacesHostInterface) batch.add('link', 'delete', 'dev', hostInterface);
   batch.add(
     ...['link', 'add', 'name', hostInterface, 'address', hostMac, ...mtuWords(config)],
     ...['master', config.bridge, 'up', 'type', 'veth'],

@@ -4,7 +4,7 @@ import { requireContainerNetns } from '../../shared/attachment/container-netns.t
 import { deleteLink } from '../../shared/attachment/delete-link.ts';
 import { startFilters } from '../../shared/attachment/filters.ts';
 import { requireFreeInterface } from '../../shared/attachment/free-interface.ts';
-import { requireHostInterfaceName } from '../../shared/attachment/host-end.ts';
+import { removeLeftHostEnd } from '../../shared/attachment/host-end.ts';
 import { hostInterfaceAlias, hostInterfaceName } from '../../shared/attachment/host-interface-name.ts';
 import { ownerOf } from '../../shared/attachment/owner.ts';
 import { resolveRoutes } from '../../shared/attachment/pod-batch.ts';
@@ -44,6 +44,7 @@ export const addVeth = (call: Call): Promise<Result> =>
     const ips = withHostGateways(ipam.ips);
     await call.checkpoint();
 
+    await removeLeftHostEnd(ownerOf(call));
     const ends = chooseEnds(call);
     const record = rememberAttachment(
       call,
@@ -127,7 +128,6 @@ const hostBatch = (
 ): IpBatch => {
   const mtuWords = mtu === undefined ? [] : ['mtu', mtu];
   const batch = new IpBatch();
-  if (requireHostInterfaceName(ownerOf(call))) batch.add('link', 'delete', 'dev', host.name);
   batch.add(
     ...['link', 'add', 'name', host.name, 'address', host.mac, ...mtuWords, 'up', 'type', 'veth'],
     ...['peer', 'name', pod.name, 'address', pod.mac, ...mtuWords, 'netns', netns.reference],

@@ -1,6 +1,7 @@
 import { CniError, ErrorCode } from '../cni/errors.ts';
 import type { Owner } from '../filter/owner.ts';
 import { type LinkState, readLink } from '../kernel/link.ts';
+import { deleteLink } from './delete-link.ts';
 import { hostInterfaceAlias, hostInterfaceName } from './host-interface-name.ts';
 
 /**
@@ -35,4 +36,13 @@ export const requireHostInterfaceName = (owner: Owner): boolean => {
       details: 'Remove it if it is not in use, or give the container another id.',
     },
   );
+};
+
+/**
+ * Removes the host end that an interrupted ADD of this attachment left. A command of its own, as the kernel
+ * may be about to remove it, too: it does so some time after the pod's netns ended. Throws as
+ * `requireHostInterfaceName`.
+ */
+export const removeLeftHostEnd = async (owner: Owner): Promise<void> => {
+  if (requireHostInterfaceName(owner)) await deleteLink(hostInterfaceName(owner));
 };

@@ -70,7 +70,6 @@ export const planBridge = (call: Call): string[] => {
   const names = {
     bridgeMac: '02:00:00:00:00:01',
     hostInterface: 'veth0123456789a',
-    replacesHostInterface: true,
     hostMac: '02:00:00:00:00:02',
     vlanPort: 'veth0123456789b',
     ifname: call.env.ifname,
