@@ -1,9 +1,10 @@
+import { attachToBridge } from '../../shared/attachment/bridge/attach.ts';
+import { checkBridge } from '../../shared/attachment/bridge/check.ts';
+import { parseBridgeConfig } from '../../shared/attachment/bridge/config.ts';
+import { bridgeStatus } from '../../shared/attachment/bridge/status.ts';
 import { collectAttachments } from '../../shared/attachment/collect.ts';
 import { detach } from '../../shared/attachment/detach.ts';
 import { conventionalArgs, type Plugin } from '../../shared/cni/plugin.ts';
-import { addToBridge } from './add.ts';
-import { checkBridge } from './check.ts';
-import { bridgeStatus } from './status.ts';
 
 /**
  * Attaches a pod to a Linux bridge by a veth, as the reference plugin of the same name. The bridge stays
@@ -12,9 +13,9 @@ import { bridgeStatus } from './status.ts';
 export const plugin: Plugin = {
   title: 'bridge',
   knownArgs: conventionalArgs,
-  add: addToBridge,
+  add: (call) => attachToBridge(call, parseBridgeConfig(call), { plugin: 'bridge' }),
   del: detach,
-  check: checkBridge,
+  check: (call) => checkBridge(call, parseBridgeConfig(call)),
   gc: collectAttachments,
-  status: bridgeStatus,
+  status: (call) => bridgeStatus(call, parseBridgeConfig(call)),
 };

@@ -6,6 +6,7 @@ import {
   removeAttachment,
   saveAttachment,
 } from '../store/attachments.ts';
+import type { Attacher } from './attacher.ts';
 import { masqueradeAddresses } from './filters.ts';
 import { ownerOf } from './owner.ts';
 import type { Undo } from './undo.ts';
@@ -13,7 +14,8 @@ import type { Undo } from './undo.ts';
 /** Writes the attachment's record before the kernel is touched, so that DEL and GC know what a kill may leave. */
 export const rememberAttachment = (
   call: Call,
-  made: Pick<AttachmentRecord, 'plugin' | 'masquerade' | 'spoofCheck' | 'mac'> & {
+  { plugin, record: own }: Attacher,
+  made: Pick<AttachmentRecord, 'masquerade' | 'spoofCheck' | 'mac'> & {
     hostInterface: string;
     host: HostSideRecord;
     ips: IpConfig[];
@@ -24,8 +26,10 @@ export const rememberAttachment = (
   const { ips, features, ...known } = made;
   const { network, containerId, ifname } = ownerOf(call);
   const record: AttachmentRecord = {
+    ...own,
     ...known,
     version: 1,
+    plugin,
     network,
     containerId,
     ifname,

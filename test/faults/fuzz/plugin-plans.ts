@@ -1,21 +1,22 @@
 import { parseHostLocal, parsePlace } from '../../../ipam/host-local/config.ts';
 import { parseStatic } from '../../../ipam/static/config.ts';
-import { parseBridgeConfig } from '../../../plugins/bridge/config.ts';
+import { parseBridgeConfig } from '../../../shared/attachment/bridge/config.ts';
+import { gatewayChanges, gatewaysOf, withGateways } from '../../../shared/attachment/bridge/gateways.ts';
 import {
-  gatewayChanges,
-  gatewaysOf,
-  withDefaultRoutes,
-  withGateways,
-} from '../../../plugins/bridge/gateways.ts';
-import { addGatewayLines, addPortLines, bridgeBatch, vlanLines } from '../../../plugins/bridge/host-batch.ts';
-import { parseVethConfig } from '../../../plugins/veth/config.ts';
+  addGatewayLines,
+  addPortLines,
+  bridgeBatch,
+  vlanLines,
+} from '../../../shared/attachment/bridge/host-batch.ts';
+import { withDefaultRoutes } from '../../../shared/attachment/default-routes.ts';
+import { podBatch, resolveRoutes } from '../../../shared/attachment/pod-batch.ts';
+import { parseVethConfig } from '../../../shared/attachment/veth/config.ts';
 import {
   hostAddresses,
   hostRoutes,
   surroundingRoutes,
   withHostGateways,
-} from '../../../plugins/veth/routing.ts';
-import { podBatch, resolveRoutes } from '../../../shared/attachment/pod-batch.ts';
+} from '../../../shared/attachment/veth/routing.ts';
 import type { Call } from '../../../shared/cni/plugin.ts';
 import type { IpConfig, JsonObject, Route } from '../../../shared/cni/types.ts';
 import { formatAddress, formatCidr } from '../../../shared/kernel/address-math.ts';

@@ -1,44 +1,41 @@
-import { allocateAddresses } from '../../shared/attachment/allocate.ts';
-import { announcePod, configurePod, waitForDad } from '../../shared/attachment/configure-pod.ts';
-import { requireContainerNetns } from '../../shared/attachment/container-netns.ts';
-import { deleteLink } from '../../shared/attachment/delete-link.ts';
-import { type StartedFilters, startFilters } from '../../shared/attachment/filters.ts';
-import { requireFreeInterface } from '../../shared/attachment/free-interface.ts';
-import { removeLeftHostEnd } from '../../shared/attachment/host-end.ts';
-import {
-  derivedInterfaceName,
-  hostInterfaceAlias,
-  hostInterfaceName,
-} from '../../shared/attachment/host-interface-name.ts';
-import { ownerOf } from '../../shared/attachment/owner.ts';
-import { resolveRoutes } from '../../shared/attachment/pod-batch.ts';
-import { enableForwarding, familiesOf } from '../../shared/attachment/pod-sysctls.ts';
-import { completeRecord, rememberAttachment } from '../../shared/attachment/record.ts';
-import { type Undo, withUndo } from '../../shared/attachment/undo.ts';
-import { waitForDelivery } from '../../shared/attachment/wait-for-delivery.ts';
-import { startIps } from '../../shared/attachment/waiting-ips.ts';
-import type { Call } from '../../shared/cni/plugin.ts';
-import { emptyResult, type Interface, type IpConfig, type Result } from '../../shared/cni/types.ts';
-import { isAtLeast } from '../../shared/cni/versions.ts';
-import { AttachedFeatures, type FeatureSite } from '../../shared/features/attach.ts';
-import type { IpBatch } from '../../shared/kernel/ip-batch.ts';
-import { readLink } from '../../shared/kernel/link.ts';
-import { randomMac } from '../../shared/kernel/mac.ts';
-import type { Netns } from '../../shared/kernel/netns.ts';
-import type { BridgeRecord } from '../../shared/store/attachments.ts';
+import type { Call } from '../../cni/plugin.ts';
+import { emptyResult, type Interface, type IpConfig, type Result } from '../../cni/types.ts';
+import { isAtLeast } from '../../cni/versions.ts';
+import { AttachedFeatures, type FeatureSite } from '../../features/attach.ts';
+import type { IpBatch } from '../../kernel/ip-batch.ts';
+import { readLink } from '../../kernel/link.ts';
+import { randomMac } from '../../kernel/mac.ts';
+import type { Netns } from '../../kernel/netns.ts';
+import type { BridgeRecord } from '../../store/attachments.ts';
+import { allocateAddresses } from '../allocate.ts';
+import type { Attacher } from '../attacher.ts';
+import { announcePod, configurePod, waitForDad } from '../configure-pod.ts';
+import { requireContainerNetns } from '../container-netns.ts';
+import { withDefaultRoutes } from '../default-routes.ts';
+import { deleteLink } from '../delete-link.ts';
+import { type StartedFilters, startFilters } from '../filters.ts';
+import { requireFreeInterface } from '../free-interface.ts';
+import { removeLeftHostEnd } from '../host-end.ts';
+import { derivedInterfaceName, hostInterfaceAlias, hostInterfaceName } from '../host-interface-name.ts';
+import { ownerOf } from '../owner.ts';
+import { resolveRoutes } from '../pod-batch.ts';
+import { enableForwarding, familiesOf } from '../pod-sysctls.ts';
+import { completeRecord, rememberAttachment } from '../record.ts';
+import { type Undo, withUndo } from '../undo.ts';
+import { waitForDelivery } from '../wait-for-delivery.ts';
+import { startIps } from '../waiting-ips.ts';
 import { applyHostSide, type HostSide, waitForPort } from './apply-host.ts';
-import { type BridgeConfig, gatewayDevice, parseBridgeConfig, usesVlans } from './config.ts';
-import { gatewaysOf, withDefaultRoutes, withGateways } from './gateways.ts';
+import { type BridgeConfig, gatewayDevice, usesVlans } from './config.ts';
+import { gatewaysOf, withGateways } from './gateways.ts';
 import type { Names } from './host-batch.ts';
 
 /**
- * ADD: reserves addresses, then makes the bridge where needed, the veth, the pod's addresses and
+ * ADD to a bridge: reserves addresses, then makes the bridge where needed, the veth, the pod's addresses and
  * routes, and the packet filter's part, with at most three children. A failure or a signal at any
  * step takes everything back.
  */
-export const addToBridge = (call: Call): Promise<Result> =>
+export const attachToBridge = (call: Call, config: BridgeConfig, attacher: Attacher): Promise<Result> =>
   withUndo(async (undo) => {
-    const config = parseBridgeConfig(call);
     const netns = requireContainerNetns(call.env);
     const ip = startIps(netns, undo);
     const features = new AttachedFeatures(call, config.features, undo);
@@ -51,8 +48,8 @@ export const addToBridge = (call: Call): Promise<Result> =>
     const gateways = config.isGateway ? gatewaysOf(allocated.ips) : [];
     const record = rememberAttachment(
       call,
+      attacher,
       {
-        plugin: 'bridge',
         hostInterface: names.hostInterface,
         ips: allocated.ips,
         masquerade: config.ipMasq,

@@ -1,8 +1,8 @@
-import { networkCidr } from '../../shared/attachment/address-compare.ts';
-import type { PodRoute } from '../../shared/attachment/pod-batch.ts';
-import type { IpConfig } from '../../shared/cni/types.ts';
-import { firstHostOf, formatAddress, parseCidr } from '../../shared/kernel/address-math.ts';
-import { SCOPE_LINK } from '../../shared/kernel/route.ts';
+import type { IpConfig } from '../../cni/types.ts';
+import { firstHostOf, formatAddress, parseCidr } from '../../kernel/address-math.ts';
+import { SCOPE_LINK } from '../../kernel/route.ts';
+import { networkCidr } from '../address-compare.ts';
+import type { PodRoute } from '../pod-batch.ts';
 
 /** Gateways for pods whose IPAM has none and whose subnet leaves no room for one. */
 const linkLocalGateway = { 4: '169.254.1.1', 6: 'fe80::1' } as const;

@@ -1,13 +1,13 @@
-import { prepareHostDevice } from '../../shared/attachment/pod-sysctls.ts';
-import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
-import type { Call } from '../../shared/cni/plugin.ts';
-import type { Interface } from '../../shared/cni/types.ts';
-import { type AddressState, readAddresses } from '../../shared/kernel/address.ts';
-import { commandFailure, runCommand } from '../../shared/kernel/command.ts';
-import type { IpBatch, WaitingIp } from '../../shared/kernel/ip-batch.ts';
-import { type LinkState, readLink, waitForLink } from '../../shared/kernel/link.ts';
-import { explainingIfb } from '../../shared/shaping/ifb.ts';
-import { withLock } from '../../shared/store/lock.ts';
+import { CniError, ErrorCode } from '../../cni/errors.ts';
+import type { Call } from '../../cni/plugin.ts';
+import type { Interface } from '../../cni/types.ts';
+import { type AddressState, readAddresses } from '../../kernel/address.ts';
+import { commandFailure, runCommand } from '../../kernel/command.ts';
+import type { IpBatch, WaitingIp } from '../../kernel/ip-batch.ts';
+import { type LinkState, readLink, waitForLink } from '../../kernel/link.ts';
+import { explainingIfb } from '../../shaping/ifb.ts';
+import { withLock } from '../../store/lock.ts';
+import { prepareHostDevice } from '../pod-sysctls.ts';
 import { type BridgeConfig, gatewayDevice, usesVlans } from './config.ts';
 import { type Gateway, gatewayChanges } from './gateways.ts';
 import {

@@ -1,8 +1,8 @@
-import { type NetworkKeys, parseNetworkKeys } from '../../shared/attachment/network-keys.ts';
-import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
-import { Fields, show } from '../../shared/cni/fields.ts';
-import type { Call } from '../../shared/cni/plugin.ts';
-import { parseMac } from '../../shared/kernel/mac.ts';
+import { CniError, ErrorCode } from '../../cni/errors.ts';
+import { Fields, show } from '../../cni/fields.ts';
+import type { Call } from '../../cni/plugin.ts';
+import { parseMac } from '../../kernel/mac.ts';
+import { type NetworkKeys, parseNetworkKeys } from '../network-keys.ts';
 
 /** The bridge plugin's configuration with the defaults filled in; the README explains each key. */
 export interface BridgeConfig extends NetworkKeys {

@@ -1,6 +1,6 @@
-import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
-import { IpBatch } from '../../shared/kernel/ip-batch.ts';
-import type { LinkState } from '../../shared/kernel/link.ts';
+import { CniError, ErrorCode } from '../../cni/errors.ts';
+import { IpBatch } from '../../kernel/ip-batch.ts';
+import type { LinkState } from '../../kernel/link.ts';
 import { type BridgeConfig, gatewayDevice, maxVlan, usesVlans, type VlanRange } from './config.ts';
 import type { AddressChange } from './gateways.ts';
 

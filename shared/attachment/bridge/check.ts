@@ -1,4 +1,11 @@
-import { sameCidr } from '../../shared/attachment/address-compare.ts';
+import { delegateVerb } from '../../cni/delegate.ts';
+import type { Call } from '../../cni/plugin.ts';
+import { emptyResult, type IpConfig, type Result } from '../../cni/types.ts';
+import { checkFeatures } from '../../features/check.ts';
+import { readAddresses } from '../../kernel/address.ts';
+import { type LinkState, readLink } from '../../kernel/link.ts';
+import { readAttachment } from '../../store/attachments.ts';
+import { sameCidr } from '../address-compare.ts';
 import {
   checkForwarding,
   checkHostEnd,
@@ -7,23 +14,22 @@ import {
   containerInterface,
   Findings,
   podAddresses,
-} from '../../shared/attachment/check-pod.ts';
-import { requireContainerNetns } from '../../shared/attachment/container-netns.ts';
-import { checkFilters } from '../../shared/attachment/filters.ts';
-import { ownerOf } from '../../shared/attachment/owner.ts';
-import { delegateVerb } from '../../shared/cni/delegate.ts';
-import type { Call } from '../../shared/cni/plugin.ts';
-import { emptyResult, type IpConfig, type Result } from '../../shared/cni/types.ts';
-import { checkFeatures } from '../../shared/features/check.ts';
-import { readAddresses } from '../../shared/kernel/address.ts';
-import { type LinkState, readLink } from '../../shared/kernel/link.ts';
-import { readAttachment } from '../../shared/store/attachments.ts';
-import { type BridgeConfig, gatewayDevice, parseBridgeConfig } from './config.ts';
+} from '../check-pod.ts';
+import { requireContainerNetns } from '../container-netns.ts';
+import { checkFilters } from '../filters.ts';
+import { ownerOf } from '../owner.ts';
+import { type BridgeConfig, gatewayDevice } from './config.ts';
 import { gatewaysOf } from './gateways.ts';
 
-/** CHECK: IPAM, then pod, port, bridge and packet filter against prevResult and the configuration. */
-export const checkBridge = async (call: Call): Promise<void> => {
-  const config = parseBridgeConfig(call);
+/**
+ * CHECK: IPAM, then pod, port, bridge and packet filter against prevResult and the configuration, and what
+ * the plugin has to look at `further`.
+ */
+export const checkBridge = async (
+  call: Call,
+  config: BridgeConfig,
+  further: (findings: Findings) => void = () => {},
+): Promise<void> => {
   const netns = requireContainerNetns(call.env);
   const prevResult = call.config.prevResult ?? emptyResult();
   const container = containerInterface(call, prevResult, netns);
@@ -46,6 +52,7 @@ export const checkBridge = async (call: Call): Promise<void> => {
     spoofCheck: config.macSpoofCheck && port && pod ? { port: port.name, mac: pod.mac } : undefined,
   });
   checkFeatures(call, config.features, port, findings);
+  further(findings);
   findings.throwIfAny();
 };
 

@@ -1,4 +1,12 @@
-import { sameCidr } from '../../shared/attachment/address-compare.ts';
+import { delegateVerb } from '../../cni/delegate.ts';
+import type { Call } from '../../cni/plugin.ts';
+import { emptyResult, type IpConfig } from '../../cni/types.ts';
+import { checkFeatures } from '../../features/check.ts';
+import { readAddresses } from '../../kernel/address.ts';
+import type { LinkState } from '../../kernel/link.ts';
+import { readRoutes } from '../../kernel/route.ts';
+import { readAttachment } from '../../store/attachments.ts';
+import { sameCidr } from '../address-compare.ts';
 import {
   checkForwarding,
   checkHostEnd,
@@ -6,24 +14,22 @@ import {
   containerInterface,
   Findings,
   podAddresses,
-} from '../../shared/attachment/check-pod.ts';
-import { requireContainerNetns } from '../../shared/attachment/container-netns.ts';
-import { checkFilters } from '../../shared/attachment/filters.ts';
-import { ownerOf } from '../../shared/attachment/owner.ts';
-import { delegateVerb } from '../../shared/cni/delegate.ts';
-import type { Call } from '../../shared/cni/plugin.ts';
-import { emptyResult, type IpConfig } from '../../shared/cni/types.ts';
-import { checkFeatures } from '../../shared/features/check.ts';
-import { readAddresses } from '../../shared/kernel/address.ts';
-import type { LinkState } from '../../shared/kernel/link.ts';
-import { readRoutes } from '../../shared/kernel/route.ts';
-import { readAttachment } from '../../shared/store/attachments.ts';
-import { parseVethConfig } from './config.ts';
+} from '../check-pod.ts';
+import { requireContainerNetns } from '../container-netns.ts';
+import { checkFilters } from '../filters.ts';
+import { ownerOf } from '../owner.ts';
+import type { VethConfig } from './config.ts';
 import { hostAddresses, hostRoutes } from './routing.ts';
 
-/** CHECK: IPAM, then pod, host end, host routes and packet filter against prevResult. */
-export const checkVeth = async (call: Call): Promise<void> => {
-  const config = parseVethConfig(call);
+/**
+ * CHECK: IPAM, then pod, host end, host routes and packet filter against prevResult, and what the plugin has
+ * to look at `further`.
+ */
+export const checkVeth = async (
+  call: Call,
+  config: VethConfig,
+  further: (findings: Findings) => void = () => {},
+): Promise<void> => {
   const netns = requireContainerNetns(call.env);
   const prevResult = call.config.prevResult ?? emptyResult();
   const container = containerInterface(call, prevResult, netns);
@@ -44,6 +50,7 @@ export const checkVeth = async (call: Call): Promise<void> => {
     masquerade: config.ipMasq ? ips : [],
   });
   checkFeatures(call, config.features, host, findings);
+  further(findings);
   findings.throwIfAny();
 };
 

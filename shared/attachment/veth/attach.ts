@@ -1,55 +1,57 @@
-import { allocateAddresses } from '../../shared/attachment/allocate.ts';
-import { configurePod } from '../../shared/attachment/configure-pod.ts';
-import { requireContainerNetns } from '../../shared/attachment/container-netns.ts';
-import { deleteLink } from '../../shared/attachment/delete-link.ts';
-import { startFilters } from '../../shared/attachment/filters.ts';
-import { requireFreeInterface } from '../../shared/attachment/free-interface.ts';
-import { removeLeftHostEnd } from '../../shared/attachment/host-end.ts';
-import { hostInterfaceAlias, hostInterfaceName } from '../../shared/attachment/host-interface-name.ts';
-import { ownerOf } from '../../shared/attachment/owner.ts';
-import { resolveRoutes } from '../../shared/attachment/pod-batch.ts';
-import { enableForwarding, familiesOf, prepareHostDevice } from '../../shared/attachment/pod-sysctls.ts';
-import { completeRecord, rememberAttachment } from '../../shared/attachment/record.ts';
-import { withUndo } from '../../shared/attachment/undo.ts';
-import { waitForDelivery } from '../../shared/attachment/wait-for-delivery.ts';
-import { startIps } from '../../shared/attachment/waiting-ips.ts';
-import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
-import type { Call } from '../../shared/cni/plugin.ts';
-import type { Interface, IpConfig, Result } from '../../shared/cni/types.ts';
-import { isAtLeast } from '../../shared/cni/versions.ts';
-import { AttachedFeatures } from '../../shared/features/attach.ts';
-import { IpBatch } from '../../shared/kernel/ip-batch.ts';
-import { readLink, waitForLink } from '../../shared/kernel/link.ts';
-import { randomMac } from '../../shared/kernel/mac.ts';
-import type { Netns } from '../../shared/kernel/netns.ts';
-import { explainingIfb } from '../../shared/shaping/ifb.ts';
-import { parseVethConfig } from './config.ts';
+import { CniError, ErrorCode } from '../../cni/errors.ts';
+import type { Call } from '../../cni/plugin.ts';
+import type { Interface, IpConfig, Result } from '../../cni/types.ts';
+import { isAtLeast } from '../../cni/versions.ts';
+import { AttachedFeatures } from '../../features/attach.ts';
+import { IpBatch } from '../../kernel/ip-batch.ts';
+import { readLink, waitForLink } from '../../kernel/link.ts';
+import { randomMac } from '../../kernel/mac.ts';
+import type { Netns } from '../../kernel/netns.ts';
+import { explainingIfb } from '../../shaping/ifb.ts';
+import { allocateAddresses } from '../allocate.ts';
+import type { Attacher } from '../attacher.ts';
+import { configurePod } from '../configure-pod.ts';
+import { requireContainerNetns } from '../container-netns.ts';
+import { withDefaultRoutes } from '../default-routes.ts';
+import { deleteLink } from '../delete-link.ts';
+import { startFilters } from '../filters.ts';
+import { requireFreeInterface } from '../free-interface.ts';
+import { removeLeftHostEnd } from '../host-end.ts';
+import { hostInterfaceAlias, hostInterfaceName } from '../host-interface-name.ts';
+import { ownerOf } from '../owner.ts';
+import { resolveRoutes } from '../pod-batch.ts';
+import { enableForwarding, familiesOf, prepareHostDevice } from '../pod-sysctls.ts';
+import { completeRecord, rememberAttachment } from '../record.ts';
+import { withUndo } from '../undo.ts';
+import { waitForDelivery } from '../wait-for-delivery.ts';
+import { startIps } from '../waiting-ips.ts';
+import type { VethConfig } from './config.ts';
 import { hostAddresses, hostRoutes, surroundingRoutes, withHostGateways } from './routing.ts';
 
 /** How long the host end may take to get its carrier; the kernel's link watch needs about 1 ms. */
 const carrierTimeoutMs = 5_000;
 
 /**
- * ADD: a veth whose host end is the pod's gateway, and a host route to each of the pod's addresses. A
+ * ADD by a routed veth: a pair whose host end is the pod's gateway, and a host route to each of the pod's addresses. A
  * failure or a signal at any step takes everything back.
  */
-export const addVeth = (call: Call): Promise<Result> =>
+export const attachByVeth = (call: Call, config: VethConfig, attacher: Attacher): Promise<Result> =>
   withUndo(async (undo) => {
-    const config = parseVethConfig(call);
     const netns = requireContainerNetns(call.env);
     const ip = startIps(netns, undo);
     const features = new AttachedFeatures(call, config.features, undo);
     await requireFreeInterface(call, netns);
     const ipam = await allocateAddresses(call, config.ipamType, undo);
     const ips = withHostGateways(ipam.ips);
+    const routes = config.isDefaultGateway ? withDefaultRoutes(ipam.routes, ips) : ipam.routes;
     await call.checkpoint();
 
     await removeLeftHostEnd(ownerOf(call));
     const ends = chooseEnds(call);
     const record = rememberAttachment(
       call,
+      attacher,
       {
-        plugin: 'veth',
         hostInterface: ends.host.name,
         ips,
         masquerade: config.ipMasq,
@@ -84,7 +86,7 @@ export const addVeth = (call: Call): Promise<Result> =>
     configurePod(netns, ip.pod, {
       ifname: call.env.ifname,
       ips,
-      routes: [...surroundingRoutes(ips), ...resolveRoutes(ipam.routes, ips, hostAddresses(ips))],
+      routes: [...surroundingRoutes(ips), ...resolveRoutes(routes, ips, hostAddresses(ips))],
       enableDad: false,
       noPrefixRoute: true,
     });
@@ -103,7 +105,7 @@ export const addVeth = (call: Call): Promise<Result> =>
     return {
       interfaces: [...describeEnds(call, ends), ...further],
       ips: ips.map((ip) => ({ ...ip, interface: 1 })),
-      routes: ipam.routes,
+      routes,
       dns: config.dns ?? ipam.dns,
     };
   });

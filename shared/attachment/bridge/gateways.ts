@@ -1,9 +1,9 @@
-import { sameCidr } from '../../shared/attachment/address-compare.ts';
-import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
-import type { IpConfig, Route } from '../../shared/cni/types.ts';
-import type { AddressState } from '../../shared/kernel/address.ts';
-import { contains, firstHostOf, formatAddress, parseCidr } from '../../shared/kernel/address-math.ts';
-import { SCOPE_LINK } from '../../shared/kernel/route.ts';
+import { CniError, ErrorCode } from '../../cni/errors.ts';
+import type { IpConfig } from '../../cni/types.ts';
+import type { AddressState } from '../../kernel/address.ts';
+import { contains, firstHostOf, formatAddress, parseCidr } from '../../kernel/address-math.ts';
+import { SCOPE_LINK } from '../../kernel/route.ts';
+import { sameCidr } from '../address-compare.ts';
 
 /** An address that the bridge must have, because it is a pod's gateway. */
 export interface Gateway {
@@ -29,20 +29,6 @@ export const gatewaysOf = (ips: IpConfig[]): Gateway[] => {
     gateways.set(cidr, { family: gateway.includes(':') ? 6 : 4, cidr });
   }
   return [...gateways.values()];
-};
-
-/**
- * A default route for each family that has an address and, from IPAM, no default route. The reference
- * adds one to a default route without a gateway, too, and fails as the two are the same.
- */
-export const withDefaultRoutes = (routes: Route[], ips: IpConfig[]): Route[] => {
-  const all = [...routes];
-  for (const { address, gateway } of ips) {
-    const dst = address.includes(':') ? '::/0' : '0.0.0.0/0';
-    if (gateway === undefined || all.some((route) => sameCidr(route.dst, dst))) continue;
-    all.push({ dst, gw: gateway });
-  }
-  return all;
 };
 
 export interface AddressChange {

@@ -1,13 +1,12 @@
-import { networkStatus } from '../../shared/attachment/status.ts';
-import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
-import type { Call } from '../../shared/cni/plugin.ts';
-import { readLink } from '../../shared/kernel/link.ts';
-import { toolPath } from '../../shared/kernel/tool-path.ts';
-import { parseBridgeConfig, usesVlans } from './config.ts';
+import { CniError, ErrorCode } from '../../cni/errors.ts';
+import type { Call } from '../../cni/plugin.ts';
+import { readLink } from '../../kernel/link.ts';
+import { toolPath } from '../../kernel/tool-path.ts';
+import { networkStatus } from '../status.ts';
+import { type BridgeConfig, usesVlans } from './config.ts';
 
 /** STATUS: tools, packet filter, IPAM, and that the bridge's name is not something else's. */
-export const bridgeStatus = async (call: Call): Promise<void> => {
-  const config = parseBridgeConfig(call);
+export const bridgeStatus = async (call: Call, config: BridgeConfig): Promise<void> => {
   const device = readLink(config.bridge);
   if (device !== undefined && device.kind !== 'bridge') {
     throw new CniError(ErrorCode.notAvailable, `"bridge" names "${config.bridge}", which is no bridge`, {
