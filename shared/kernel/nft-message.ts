@@ -22,6 +22,8 @@ export interface NftElementState {
   data?: Uint8Array;
   /** `''` when it has none. */
   comment: string;
+  /** In a set of intervals: the first key behind one. */
+  intervalEnd?: true;
 }
 
 export interface NftChainState {
@@ -117,6 +119,9 @@ export const parseElements = (payload: Uint8Array): NftElementState[] =>
       ...(verdict === undefined ? {} : { jump: readJump(verdict) }),
       ...(data === undefined ? {} : { data }),
       comment: readComment(attributes.get(NFTA_SET_ELEM_USERDATA)),
+      ...((readInteger(attributes.get(NFTA_SET_ELEM_FLAGS)) & NFT_SET_ELEM_INTERVAL_END) === 0
+        ? {}
+        : { intervalEnd: true }),
     };
   });
 
@@ -144,6 +149,7 @@ const NFTA_SET_ELEM_LIST_SET = 2;
 const NFTA_SET_ELEM_LIST_ELEMENTS = 3;
 const NFTA_SET_ELEM_KEY = 1;
 const NFTA_SET_ELEM_DATA = 2;
+const NFTA_SET_ELEM_FLAGS = 3;
 const NFTA_SET_ELEM_USERDATA = 6;
 const NFTA_LIST_ELEM = 1;
 const NFTA_DATA_VALUE = 1;
@@ -151,6 +157,7 @@ const NFTA_DATA_VERDICT = 2;
 const NFTA_VERDICT_CODE = 1;
 const NFTA_VERDICT_CHAIN = 2;
 const NFT_JUMP = -3;
+const NFT_SET_ELEM_INTERVAL_END = 1;
 
 const NLA_F_NESTED = 0x8000;
 

@@ -1,0 +1,75 @@
+import { changeIptables, type IptablesPlace } from '../filter/iptables-change.ts';
+import { chooseIptablesVariant, variantsHolding } from '../filter/iptables-variant.ts';
+import {
+  hasIptables,
+  IP_FAMILIES,
+  type IptablesTable,
+  iptablesFailure,
+  readIptablesTable,
+  startIptablesTransaction,
+} from '../kernel/iptables.ts';
+import type { NftSocket } from '../kernel/nft-socket.ts';
+import { iptablesNat, natChain, natCommands, natRemoval } from './nat-iptables.ts';
+import { type NatPlan, natFamilies } from './nat-plan.ts';
+
+/**
+ * Gives the nat table what the plan says, with one `iptables-restore` for each family in which something
+ * differs. Returns whether something did. Rejects with CniError 100.
+ */
+export const syncIptablesNat = async (socket: NftSocket, plan: NatPlan): Promise<boolean> => {
+  const variant = chooseIptablesVariant(socket);
+  const families = natFamilies(plan);
+  let changed = false;
+  for (const family of IP_FAMILIES) {
+    if (families.includes(family)) {
+      const place: IptablesPlace = { socket, family, variant, table: 'nat' };
+      if (await syncFamily(place, plan)) changed = true;
+    } else if (hasIptables(family, variant) && (await removeFamily(socket, family, plan.vni))) {
+      changed = true;
+    }
+  }
+  return changed;
+};
+
+/** Takes chain and jumps away, from whichever variant has them. Returns whether there were any. */
+export const removeIptablesNat = async (socket: NftSocket, vni: number): Promise<boolean> => {
+  let changed = false;
+  for (const family of IP_FAMILIES) if (await removeFamily(socket, family, vni)) changed = true;
+  return changed;
+};
+
+const FEATURE = 'NAT of what leaves the overlay';
+const ATTEMPTS = 4;
+
+/** An iptables-restore before 1.6.2 says `unknown option "--random-fully"`. */
+let knowsRandomFully = true;
+
+const syncFamily = async (place: IptablesPlace, plan: NatPlan): Promise<boolean> => {
+  const { socket, family, variant, table } = place;
+  for (let attempt = 1; ; attempt++) {
+    const wanted = iptablesNat(plan, family, knowsRandomFully);
+    const commands = natCommands(wanted, readIptablesTable(family, variant, table));
+    if (commands === undefined) return attempt > 1;
+    const result = await startIptablesTransaction(socket, family, variant, table, commands).result();
+    if (result.exitCode === 0) return true;
+    if (/random-fully/.test(result.stderr)) knowsRandomFully = false;
+    else if (attempt === ATTEMPTS) throw iptablesFailure(family, variant, result, FEATURE);
+  }
+};
+
+const removeFamily = async (socket: NftSocket, family: 4 | 6, vni: number): Promise<boolean> => {
+  const chain = natChain(vni);
+  let changed = false;
+  for (const variant of variantsHolding(socket, family, chain)) {
+    const plan = (table: IptablesTable): string[] | undefined => {
+      const commands = natRemoval(chain, table);
+      if (commands !== undefined) changed = true;
+      return commands;
+    };
+    await changeIptables(
+      { socket, family, variant, table: 'nat' },
+      { plan, feature: FEATURE, attempts: ATTEMPTS },
+    );
+  }
+  return changed;
+};

@@ -1,0 +1,57 @@
+import { type Cidr, formatCidr, parseAddress, parseCidr } from '../kernel/address-math.ts';
+import { type AddressRange, aggregate } from './address-ranges.ts';
+
+/** What of a node's traffic gets the node's own address when it leaves. */
+export interface OutgoingNat {
+  /** Of the overlay: a node may be in several. */
+  vni: number;
+  /** The prefixes of this node's pods, in CIDR notation. */
+  sources: readonly string[];
+  /** What their packets reach with their own address: the pods of all nodes, and what an operator names. */
+  excluded: readonly string[];
+}
+
+/** The same as addresses, each as few ranges as can be. */
+export interface NatPlan {
+  vni: number;
+  sources: AddressRange[];
+  excluded: AddressRange[];
+}
+
+/**
+ * Multicast, and what is on the link only: no router passes either on, so they are nobody's to masquerade.
+ */
+export const NEVER_MASQUERADED: readonly string[] = [
+  '169.254.0.0/16',
+  '224.0.0.0/4',
+  'fe80::/10',
+  'ff00::/8',
+];
+
+/** Throws TypeError on a text that is no prefix. */
+export const planNat = ({ vni, sources, excluded }: OutgoingNat): NatPlan => ({
+  vni,
+  sources: aggregate(sources.map(toCidr)),
+  excluded: aggregate([...excluded, ...NEVER_MASQUERADED].map(toCidr)),
+});
+
+/** Reads a prefix, or an address as the prefix of it alone; undefined for any other text. */
+export const parsePrefix = (text: string): Cidr | undefined => {
+  const address = parseAddress(text);
+  if (address === undefined) return parseCidr(text);
+  return { ...address, prefixLength: address.family === 4 ? 32 : 128 };
+};
+
+/** The families that have sources: only these need rules. */
+export const natFamilies = ({ sources }: NatPlan): (4 | 6)[] =>
+  ([4, 6] as const).filter((family) => sources.some((range) => range.family === family));
+
+/** As `iptables-save` prints an address to match: without one for the prefix of everything. */
+export const formatMatch = (flag: '-s' | '-d', prefix: Cidr): string =>
+  prefix.prefixLength === 0 ? '' : ` ${flag} ${formatCidr(prefix)}`;
+
+const toCidr = (text: string): Cidr => {
+  const cidr = parsePrefix(text);
+  if (cidr === undefined) throw new TypeError(`not a prefix: ${text}`);
+  return cidr;
+};
