@@ -97,6 +97,11 @@ export const ftruncateSync = (fd: number, length: number): void => {
   restarted(() => libc().ftruncate(fd, BigInt(length)), 'ftruncate');
 };
 
+/** Waits until a file, or the names in a directory, are on the disk. */
+export const fsyncSync = (fd: number): void => {
+  restarted(() => Number(libc().syscall(BigInt(SYS_fsync), BigInt(fd), null, 0n, 0n, null)), 'fsync');
+};
+
 export const unlinkSync = (path: string): void => {
   checked(libc().unlink(cString(path)), `unlink ${path}`);
 };
@@ -202,6 +207,9 @@ const S_IFREG = 0o100000;
 
 /** statx(2) by number: glibc has the function from 2.28 only, and musl later still. */
 const SYS_statx = process.arch === 'arm64' ? 291 : 332;
+
+/** By number, too: a function more in `libc` would cost every call that does not use it. */
+const SYS_fsync = process.arch === 'arm64' ? 82 : 74;
 
 const statx = (fd: number, path: string, flags: number, action: string): FileStatus => {
   const buffer = new BigUint64Array(32);
