@@ -1,10 +1,10 @@
 import type { Call } from '../../shared/cni/plugin.ts';
 import type { Result } from '../../shared/cni/types.ts';
+import { readResolvConf } from '../../shared/ipam/resolv-conf.ts';
 import { allocate } from '../../shared/store/reservations/allocate.ts';
 import { type StoreOptions, withReservations } from '../../shared/store/reservations/store.ts';
 import { addressSets, ipConfigOf } from './address-sets.ts';
 import { parseHostLocal, parsePlace } from './config.ts';
-import { readResolvConf } from './resolv-conf.ts';
 
 /**
  * Gives the attachment one address out of each range set; the same ones again when it holds some

@@ -3,11 +3,11 @@ import type { Call } from '../../shared/cni/plugin.ts';
 import type { Result } from '../../shared/cni/types.ts';
 import { formatAddress, parseCidr } from '../../shared/kernel/address-math.ts';
 import { existsSync } from '../../shared/kernel/files.ts';
+import { heldBy } from '../../shared/store/reservations/held.ts';
 import { type AddressSet, setHolds } from '../../shared/store/reservations/spans.ts';
 import { type StoreOptions, withReservations } from '../../shared/store/reservations/store.ts';
 import { addressSets } from './address-sets.ts';
 import { parseHostLocal, parsePlace } from './config.ts';
-import { heldBy } from './release.ts';
 
 /**
  * CHECK: the attachment holds addresses, and these are prevResult's. Throws CniError 105 that names

@@ -4,10 +4,10 @@ import type { Environment, NetworkConfig } from '../../shared/cni/plugin.ts';
 import { parseRoute } from '../../shared/cni/result-versions.ts';
 import type { Route } from '../../shared/cni/types.ts';
 import { isAtLeast } from '../../shared/cni/versions.ts';
+import { parseRequested } from '../../shared/ipam/requested.ts';
 import type { Address } from '../../shared/kernel/address-math.ts';
 import { type Place, placeOf } from '../../shared/store/reservations/files.ts';
 import { formatRange, overlap, parseRange, type Range } from './range.ts';
-import { parseRequested } from './requested.ts';
 
 /** What a range set allocates from; never empty, all of one family. */
 export type RangeSet = Range[];

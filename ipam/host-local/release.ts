@@ -1,15 +1,8 @@
-import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
 import type { Attachment, Call } from '../../shared/cni/plugin.ts';
-import type { Result } from '../../shared/cni/types.ts';
-import { formatAddress, parseCidr } from '../../shared/kernel/address-math.ts';
 import { existsSync } from '../../shared/kernel/files.ts';
-import { isSameOwner, type Owner, type Reservation } from '../../shared/store/reservations/record.ts';
-import { isLocalFileSystem } from '../../shared/store/reservations/stale.ts';
-import {
-  type ReservationStore,
-  type StoreOptions,
-  withReservations,
-} from '../../shared/store/reservations/store.ts';
+import { collectGarbage } from '../../shared/store/reservations/garbage.ts';
+import { heldOrLost } from '../../shared/store/reservations/held.ts';
+import { type StoreOptions, withReservations } from '../../shared/store/reservations/store.ts';
 import { parsePlace } from './config.ts';
 
 /**
@@ -22,28 +15,14 @@ export const del = async ({ env, config }: Call, options: StoreOptions = {}): Pr
   await withReservations(
     place,
     (store) => {
-      if (heldBy(store, env).length === 0 && isHeldAnyway(store, env, config.prevResult)) store.rescan();
-      for (const reservation of heldBy(store, env)) store.release(reservation);
+      for (const reservation of heldOrLost(store, env, config.prevResult)) store.release(reservation);
       store.tidy();
     },
     options,
   );
 };
 
-/** Whether a file of prevResult's addresses names the attachment, of which the index has lost the record. */
-const isHeldAnyway = (store: ReservationStore, owner: Owner, prevResult: Result | undefined): boolean =>
-  (prevResult?.ips ?? []).some(({ address }) => {
-    const cidr = parseCidr(address);
-    const holder = cidr && store.holderOf(formatAddress(cidr))?.owner;
-    return holder !== undefined && isSameOwner(holder, owner);
-  });
-
-/**
- * GC: frees the addresses of all attachments but the valid ones. Files that name nobody stay: nothing
- * tells whose they are. So do those made since the process began, for an ADD that the runtime did not
- * know of when it made its list; a time that is yet to come is that of a clock which was set back since,
- * unless the file system is another machine's. Throws CniError 5 that tells every failure, or 11.
- */
+/** GC: frees the addresses of all attachments but the valid ones. Throws CniError 5 or 11. */
 export const gc = async (
   { config, startedAt = Date.now() }: Call,
   valid: Attachment[],
@@ -51,38 +30,5 @@ export const gc = async (
 ): Promise<void> => {
   const place = parsePlace(config);
   if (!existsSync(place.directory)) return;
-  const attachments = new Set(valid.map(({ containerID, ifname }) => `${containerID} ${ifname}`));
-  const containers = new Set(valid.map(({ containerID }) => containerID));
-  const isValid = ({ containerId, ifname }: Reservation) =>
-    ifname === '' ? containers.has(containerId) : attachments.has(`${containerId} ${ifname}`);
-  const hasOurClock = isLocalFileSystem(place.directory);
-  const errors = await withReservations(
-    place,
-    (store) => {
-      store.tidy();
-      const latest = hasOurClock ? Date.now() : Number.POSITIVE_INFINITY;
-      const isNew = (madeAt: number) => madeAt > startedAt && madeAt <= latest;
-      return store.sweep((reservation) => isValid(reservation) || isNew(madeAtMs(reservation)));
-    },
-    options,
-  );
-  if (errors.length === 0) return;
-  throw new CniError(
-    ErrorCode.ioFailure,
-    `${errors.length} reservations could not be removed: ${errors.map(({ message }) => message).join('; ')}`,
-    { details: errors[0]?.details },
-  );
-};
-
-/** When a reservation's file was made, in ms since 1970. */
-const madeAtMs = ({ identity }: Reservation): number =>
-  Number(BigInt(identity.split(':')[1] ?? 0) / 1_000_000n);
-
-/**
- * What an attachment holds: files with its containerID and ifname, or else those with the containerID
- * alone, as reference versions before 0.8 wrote them.
- */
-export const heldBy = (store: ReservationStore, { containerId, ifname }: Owner): Reservation[] => {
-  const exact = store.ownedBy({ containerId, ifname });
-  return exact.length > 0 ? exact : store.ownedBy({ containerId, ifname: '' });
+  await withReservations(place, (store) => collectGarbage(store, valid, startedAt), options);
 };

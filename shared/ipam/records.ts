@@ -32,12 +32,14 @@ export type NamespaceSelector = {
 
 export type Labels = { [key: string]: string };
 
-/** `blocks/<network>`, for instance `blocks/10-244-1-64-26`: that a node has a block. */
+/** `blocks/<block>`, for instance `blocks/10-244-1-64-26`: that a node has a block. */
 export type BlockValue = {
   cidr: string;
   /** The name of its pool. */
   pool: string;
   node: string;
+  /** The network, by its name in the configuration, whose pods get the addresses: its store on the node is one of its own. */
+  network: string;
   claimedAt: string;
   /** Since when its node is known to be gone; the node itself removes this when it is not. */
   missingSince?: string;
@@ -50,6 +52,7 @@ export type AddressValue = {
   pool: string;
   /** Where it is in use, or was last. */
   node: string;
+  network: string;
   /** Whom it is kept for: `<network>/<namespace>/<pod>/<ifname>`, or what the configuration says. Absent: nobody. */
   key?: string;
   /** The container that has it; absent while it is only kept. */

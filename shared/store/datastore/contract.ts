@@ -221,6 +221,7 @@ const block = (index: number, node: string): BlockValue => ({
   cidr: `10.244.${index}.0/26`,
   pool: 'default',
   node,
+  network: 'pods',
   claimedAt: '2026-01-01T00:00:00.000Z',
 });
 

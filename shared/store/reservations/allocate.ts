@@ -55,13 +55,23 @@ const addressOf = ({ address }: Reservation): Address => {
 };
 
 const takeAny = (store: ReservationStore, owner: Owner, netns: string, set: AddressSet): Reservation => {
+  const reservation = takeFree(store, owner, netns, set);
+  if (reservation !== undefined) return reservation;
+  throw exhausted(store, set);
+};
+
+/** Takes the next free address of a set, if need be a leak of an earlier boot; undefined when there is none. */
+export const takeFree = (
+  store: ReservationStore,
+  owner: Owner,
+  netns: string,
+  set: AddressSet,
+): Reservation | undefined => {
   const reservation = tryToTake(store, owner, netns, set);
   if (reservation !== undefined) return reservation;
   const leaks = store.stale(({ address }) => isIn(set, address));
   for (const leak of leaks) store.release(leak);
-  const second = leaks.length > 0 ? tryToTake(store, owner, netns, set) : undefined;
-  if (second !== undefined) return second;
-  throw exhausted(store, set);
+  return leaks.length > 0 ? tryToTake(store, owner, netns, set) : undefined;
 };
 
 const tryToTake = (

@@ -48,6 +48,19 @@ export class DiskIndex implements ReservationIndex {
     return undefined;
   }
 
+  countUsed({ family, first, last }: Span): number {
+    let count = 0;
+    for (let from = first; from <= last; ) {
+      const length = Math.min(
+        READ_LENGTH - (Number(from & OFFSET_BITS) % READ_LENGTH),
+        Number(last - from) + 1,
+      );
+      for (const byte of this.#readUsed({ family, value: from }, length)) count += byte;
+      from += BigInt(length);
+    }
+    return count;
+  }
+
   all(): Reservation[] {
     return listIfThere(`${this.#directory}/owners`).flatMap((shard) => parseRecords(this.#readShard(shard)));
   }

@@ -13,6 +13,8 @@ export interface ReservationIndex {
   ownedBy(owner: Owner): Reservation[];
   /** The lowest address in the span that has no file; undefined when all have one. */
   firstFree(span: Span): bigint | undefined;
+  /** How many addresses of the span have a file. */
+  countUsed(span: Span): number;
   all(): Reservation[];
   add(reservation: Reservation): void;
   remove(reservation: Reservation): void;
@@ -41,6 +43,12 @@ export class MemoryIndex implements ReservationIndex {
   firstFree({ family, first, last }: Span): bigint | undefined {
     for (let value = first; value <= last; value++) if (!this.#used[family].has(value)) return value;
     return undefined;
+  }
+
+  countUsed({ family, first, last }: Span): number {
+    let count = 0;
+    for (const value of this.#used[family]) if (first <= value && value <= last) count++;
+    return count;
   }
 
   all(): Reservation[] {

@@ -77,6 +77,11 @@ export class ReservationStore {
     return this.#index.read((index) => index.firstFree(span));
   }
 
+  /** How many addresses of the span have a file. */
+  countUsed(span: Span): number {
+    return this.#index.read((index) => index.countUsed(span));
+  }
+
   all(): Reservation[] {
     return this.#index.read((index) => index.all());
   }

@@ -1,6 +1,6 @@
-import type { Dns } from '../../shared/cni/types.ts';
-import { readFileSync } from '../../shared/kernel/files.ts';
-import { ioFailure } from '../../shared/store/io-failure.ts';
+import type { Dns } from '../cni/types.ts';
+import { readFileSync } from '../kernel/files.ts';
+import { ioFailure } from '../store/io-failure.ts';
 
 /** `dns` from a file in resolv.conf(5) format. Throws CniError 5 when it can't be read. */
 export const readResolvConf = (file: string): Dns => {
