@@ -25,6 +25,11 @@ export const commands: CommandEntry[] = [
     load: () => import('./repair/command.ts'),
   },
   {
+    name: 'topology',
+    summary: 'draw the node, its pods and its peers, as text or as a picture (SVG)',
+    load: () => import('./topology/command.ts'),
+  },
+  {
     name: 'version',
     summary: 'show version, build id and the CNI versions supported',
     load: () => import('./version/command.ts'),

@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
+import { libc } from '../shared/kernel/libc.ts';
 
 /** Writes to stdout, whole, before it returns. A reader that went away (`| head`) is no error. */
 export const writeOut = (text: string): void => writeAll(1, text);
@@ -23,6 +24,16 @@ export const styleFor = (fd: 1 | 2): Style => {
   const coloured = isatty(fd) && (NO_COLOR ?? '') === '' && TERM !== 'dumb';
   return coloured ? ansiStyle : plainStyle;
 };
+
+/** How many columns fit there: of the terminal, else as COLUMNS says, else 80. */
+export const columnsOf = (fd: 1 | 2): number => {
+  const size = new Uint16Array(4);
+  if (isatty(fd) && libc().ioctl(fd, TIOCGWINSZ, size) === 0 && (size[1] ?? 0) > 0) return size[1] as number;
+  const { COLUMNS = '' } = process.env;
+  return /^[1-9]\d{0,4}$/.test(COLUMNS) ? Number(COLUMNS) : 80;
+};
+
+const TIOCGWINSZ = 0x5413;
 
 const sgr = (on: number, off: number) => (text: string) => `\u001b[${on}m${text}\u001b[${off}m`;
 
