@@ -15,8 +15,10 @@ export interface EtcdServerOptions {
   clientCertificates?: boolean;
   /** Members of the cluster; default 1. */
   members?: number;
-  /** More arguments for each member. */
-  flags?: string[];
+  /** More arguments for each member; `file` is the path of a file in the cluster's directory. */
+  flags?: (file: (name: string) => string) => string[];
+  /** Makes files in the cluster's directory before the start. */
+  prepare?: (directory: string) => Promise<void>;
 }
 
 /**
@@ -49,7 +51,7 @@ export class EtcdServer {
     const server = new EtcdServer(
       directory,
       members,
-      options.flags ?? [],
+      options.flags?.((name) => join(directory, name)) ?? [],
       options.clientCertificates ?? true,
     );
     try {
@@ -58,6 +60,7 @@ export class EtcdServer {
       await issue(directory, 'ca', 'server', '/CN=etcd', 'serverAuth,clientAuth', 'IP:127.0.0.1');
       // Without a common name: with authentication on, the gateway refuses others.
       await issue(directory, 'ca', 'client', '/O=podwire', 'clientAuth');
+      await options.prepare?.(directory);
       for (const index of members.keys()) server.resume(index);
       await server.ready();
       return server;
@@ -237,6 +240,12 @@ export const issue = async (
     ...['x509', '-req', '-in', `${name}.csr`, '-CA', `${authority}.crt`, '-CAkey', `${authority}.key`],
     ...['-CAcreateserial', '-days', '2', '-out', `${name}.crt`, '-extfile', `${name}.ext`],
   );
+};
+
+/** `token.key` and `token.pub`, to sign tokens with (`--auth-token=jwt`). */
+export const makeTokenKeys = async (directory: string): Promise<void> => {
+  await openssl(directory, 'genrsa', '-out', 'token.key', '2048');
+  await openssl(directory, 'rsa', '-in', 'token.key', '-pubout', '-out', 'token.pub');
 };
 
 const newKey = (name: string): string[] => [

@@ -1,6 +1,7 @@
 import { Endpoints } from './endpoints.ts';
 import { EtcdError, hasEtcdProblem } from './errors.ts';
 import type { CheckedOptions } from './options.ts';
+import { paused } from './pause.ts';
 import { type OpenStream, openStream, post } from './request.ts';
 import { TlsSession } from './tls-session.ts';
 import { Tokens } from './tokens.ts';
@@ -25,6 +26,7 @@ export class EtcdCaller {
   readonly #endpoints: Endpoints;
   readonly #session: TlsSession;
   readonly #tokens: Tokens;
+  readonly #streams = new Map<string, Set<() => void>>();
 
   constructor(options: CheckedOptions) {
     this.options = options;
@@ -57,6 +59,16 @@ export class EtcdCaller {
   /** A stream of this member ended as it should not. */
   failed(url: string): void {
     this.#endpoints.failed(url);
+  }
+
+  /**
+   * Calls `renew` when this member fails to answer a call, until the function that is returned is called: so a stream
+   * that is silent need not wait until it is found to be dead.
+   */
+  onFailure(url: string, renew: () => void): () => void {
+    const renewals = this.#streams.get(url) ?? new Set();
+    this.#streams.set(url, renewals.add(renew));
+    return () => renewals.delete(renew);
   }
 
   /** The token was said to be invalid: the next request has a new one. */
@@ -96,6 +108,7 @@ export class EtcdCaller {
             }
             if (!isPassing(failure)) throw asDenied(failure);
             this.#endpoints.failed(url);
+            for (const renew of this.#streams.get(url) ?? []) renew();
             failures.set(url, failure);
             if (failure.problem === 'unanswered' && !options.repeatable) throw failure;
             break;
@@ -113,20 +126,6 @@ export class EtcdCaller {
 
 /** How often all members are tried. */
 const rounds = 4;
-
-/** Waits `ms`, or until `signal` is aborted, whichever is first. */
-export const paused = async (ms: number, signal: AbortSignal | undefined): Promise<void> => {
-  if (signal?.aborted) return;
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal?.addEventListener('abort', done);
-  });
-};
 
 // Another member may have a valid certificate, or accept ours.
 const isPassing = (error: unknown): error is EtcdError =>

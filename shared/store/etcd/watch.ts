@@ -1,5 +1,5 @@
 import { CniError } from '../../cni/errors.ts';
-import { type EtcdCaller, paused } from './caller.ts';
+import type { EtcdCaller } from './caller.ts';
 import {
   decodeEntry,
   decodeInt64,
@@ -10,6 +10,7 @@ import {
   encodeText,
 } from './encoding.ts';
 import { EtcdError, hasEtcdProblem, refusal } from './errors.ts';
+import { paused } from './pause.ts';
 import { hostOf } from './request.ts';
 
 /** A key was given a value, or deleted: then the entry has no value. */
@@ -33,7 +34,7 @@ export type WatchEnd = 'aborted' | 'list-again';
 /**
  * Tells of all changes of keys with a prefix from a revision on, until `signal` is aborted, through failures and
  * reconnects. A stream that is silent for `silenceMs` may be dead without anybody having told us (a peer that lost its
- * power sends nothing): it is opened anew, from the next revision. Throws nothing but what a handler throws.
+ * power sends nothing), as may one of a member that does not answer calls: it is opened anew, from the next revision. Throws nothing but what a handler throws.
  */
 export const watchPrefix = async (
   caller: EtcdCaller,
@@ -94,14 +95,16 @@ const readStream = async (
   outer.addEventListener('abort', abort);
   let silent = false;
   let timer: Timer | undefined;
+  const renew = (): void => {
+    silent = true;
+    stop.abort();
+  };
   const listen = (ms: number): void => {
     clearTimeout(timer);
-    timer = setTimeout(() => {
-      silent = true;
-      stop.abort();
-    }, ms);
+    timer = setTimeout(renew, ms);
   };
   let created = false;
+  let forget: (() => void) | undefined;
   let source: { url: string; token: string | undefined } | undefined;
   try {
     const stream = await caller.open<WatchResponse>(
@@ -110,6 +113,7 @@ const readStream = async (
       stop.signal,
     );
     source = stream;
+    forget = caller.onFailure(stream.url, renew);
     listen(caller.options.deadlineMs);
     let fragments: EtcdEvent[] = [];
     for await (const messages of stream.messages) {
@@ -152,6 +156,7 @@ const readStream = async (
     throw error;
   } finally {
     clearTimeout(timer);
+    forget?.();
     outer.removeEventListener('abort', abort);
     stop.abort();
   }

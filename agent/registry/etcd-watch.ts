@@ -1,0 +1,156 @@
+import { CniError } from '../../shared/cni/errors.ts';
+import type { EtcdClient } from '../../shared/store/etcd/client.ts';
+import { hasEtcdProblem } from '../../shared/store/etcd/errors.ts';
+import { paused } from '../../shared/store/etcd/pause.ts';
+import { isAbsent } from '../../shared/store/etcd/transaction.ts';
+import type { RegistryKeys } from './etcd-keys.ts';
+import { NodesView, type Vanished } from './etcd-view.ts';
+import type { RegistryListener } from './registry.ts';
+
+export interface WatchSettings {
+  /** How long a node may be not alive before its registration is removed, in ms. */
+  graceMs: number;
+  /** The name of this node, which does not remove itself; undefined while it is not announced. */
+  ownName: () => string | undefined;
+}
+
+/**
+ * Tells of the nodes until `signal` is aborted. A node is gone when its registration is, and this node removes those of
+ * others that were not alive for the grace time. The time begins anew whenever etcd could not be heard: the others, cut
+ * off too, need time to come back.
+ */
+export const watchNodes = async (
+  client: EtcdClient,
+  keys: RegistryKeys,
+  settings: WatchSettings,
+  listener: RegistryListener,
+  signal: AbortSignal,
+): Promise<void> => {
+  const view = new NodesView(keys);
+  const tell = (): void => {
+    const { nodes, refused } = view.nodes();
+    listener.nodes(nodes, refused);
+  };
+  const graces = new Graces(settings.graceMs, async (vanished) => {
+    if (vanished.modRevision !== undefined) return removeVanished(client, keys, vanished, listener, signal);
+    view.forget(vanished.name);
+    tell();
+  });
+  const follow = (): void => graces.follow(view.vanished().filter(({ name }) => name !== settings.ownName()));
+  let store: { clusterId: string; revision: bigint } | undefined;
+  let told = '';
+  let failures = 0;
+  try {
+    while (!signal.aborted) {
+      try {
+        graces.stop();
+        const list = await client.range(keys.nodes, { signal, deadlineMs: listDeadlineMs });
+        const replaced =
+          store !== undefined && (list.clusterId !== store.clusterId || list.revision < store.revision);
+        const reached = { clusterId: list.clusterId, revision: list.revision };
+        store = reached;
+        view.replace(list.entries, replaced);
+        told = '';
+        tell();
+        follow();
+        await client.watch(
+          keys.nodes,
+          list.revision + 1n,
+          {
+            events: (events) => {
+              reached.revision = events.at(-1)?.entry.modRevision ?? reached.revision;
+              if (view.apply(events)) tell();
+              follow();
+            },
+            trouble: (error) => {
+              graces.stop();
+              listener.trouble(error);
+            },
+            connected: follow,
+          },
+          signal,
+        );
+        failures = 0;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!(error instanceof CniError)) throw error;
+        if (error.message !== told) listener.trouble(error);
+        told = error.message;
+        failures++;
+      }
+      await paused(Math.min(5000, 100 * 2 ** failures) * (0.5 + Math.random()), signal);
+    }
+  } finally {
+    graces.stop();
+  }
+};
+
+/** Some thousand nodes are some MB. */
+const listDeadlineMs = 20_000;
+
+/** Removes the registration of a node that is not alive, unless it came back or changed. */
+const removeVanished = async (
+  client: EtcdClient,
+  keys: RegistryKeys,
+  { name, modRevision }: Vanished,
+  listener: RegistryListener,
+  signal: AbortSignal,
+): Promise<void> => {
+  const key = keys.node(name);
+  try {
+    await client.transaction(
+      {
+        compare: [{ key, modRevision: modRevision ?? 0n }, isAbsent(keys.alive(name))],
+        success: [{ do: 'delete', key }],
+      },
+      { signal },
+    );
+  } catch (error) {
+    // The others do it too, and the next grace time ends here again.
+    if (hasEtcdProblem(error, 'denied')) listener.trouble(error);
+  }
+};
+
+/** One timer for each node that is not alive. */
+class Graces {
+  readonly #graceMs: number;
+  readonly #ended: (vanished: Vanished) => Promise<void>;
+  readonly #running = new Map<string, { vanished: Vanished; timer: Timer }>();
+
+  constructor(graceMs: number, ended: (vanished: Vanished) => Promise<void>) {
+    this.#graceMs = graceMs;
+    this.#ended = ended;
+  }
+
+  /** These are not alive: the time of new ones begins, that of those not among them is over. */
+  follow(vanished: Vanished[]): void {
+    const names = new Set(vanished.map(({ name }) => name));
+    for (const [name, { timer }] of this.#running) {
+      if (names.has(name)) continue;
+      clearTimeout(timer);
+      this.#running.delete(name);
+    }
+    for (const one of vanished) {
+      const running = this.#running.get(one.name);
+      if (running === undefined) this.#begin(one);
+      else running.vanished = one;
+    }
+  }
+
+  stop(): void {
+    for (const { timer } of this.#running.values()) clearTimeout(timer);
+    this.#running.clear();
+  }
+
+  #begin(one: Vanished): void {
+    // Not all nodes at once: who is first spares the others the request.
+    const ms = this.#graceMs * (1 + Math.random() / 10);
+    const timer = setTimeout(() => {
+      const { vanished = one } = this.#running.get(one.name) ?? {};
+      // Tried again after another grace time, should it still be there.
+      this.#begin(vanished);
+      void this.#ended(vanished);
+    }, ms);
+    this.#running.set(one.name, { vanished: one, timer });
+  }
+}
