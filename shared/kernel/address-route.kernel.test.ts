@@ -43,7 +43,10 @@ describe('addresses', () => {
     );
     const addresses = (name: string) =>
       netns.run(() => readAddresses(indexOf(name))).filter(({ address }) => !address.startsWith('fe80'));
-    const plain = { scope: 0, tentative: false, dadFailed: false, permanent: true };
+    const plain = {
+      ...{ scope: 0, tentative: false, dadFailed: false, permanent: true },
+      ...{ deprecated: false, secondary: false },
+    };
     expect(addresses('br0')).toEqual([
       { ...plain, family: 4, address: '10.0.0.1', prefixLength: 24 },
       { ...plain, family: 6, address: 'fd00::1', prefixLength: 64 },
@@ -100,7 +103,7 @@ describe('routes', () => {
         advmss: 1200,
         src: '10.0.0.1',
       },
-      { ...common, dst: '10.6.0.0/16', gateway: '10.0.0.7' },
+      { ...common, dst: '10.6.0.0/16', gateway: '10.0.0.7', hops: 2 },
     ]);
     expect(read(4, { table: 1000 })).toEqual([
       { ...common, dst: '0.0.0.0/0', gateway: '172.16.0.1', table: 1000, protocol: 4, onlink: true },

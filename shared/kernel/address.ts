@@ -17,6 +17,10 @@ export interface AddressState {
   dadFailed: boolean;
   /** Without a lifetime: neither from DHCP nor from router advertisements. */
   permanent: boolean;
+  /** IPv6: its preferred lifetime is over. */
+  deprecated: boolean;
+  /** Of IPv6 a temporary address (RFC 8981), of IPv4 a further one of the same subnet. */
+  secondary: boolean;
   /** The far end of a point-to-point address. */
   peer?: string;
 }
@@ -34,6 +38,13 @@ export const readAddresses = (linkIndex: number): AddressState[] => {
     throw error;
   }
 };
+
+/** The addresses of all interfaces in the netns of the calling thread, each with its interface's index. */
+export const listAddresses = (): (AddressState & { linkIndex: number })[] =>
+  queryRoute({ type: RTM_GETADDR, parts: [new Uint8Array(IFADDRMSG_BYTES)], dump: true }).map((answer) => ({
+    ...parseAddressMessage(answer),
+    linkIndex: linkIndexOf(answer),
+  }));
 
 /** Reads the payload of an RTM_NEWADDR message. Throws RangeError when it is malformed. */
 export const parseAddressMessage = (payload: Uint8Array): AddressState => {
@@ -57,6 +68,8 @@ export const parseAddressMessage = (payload: Uint8Array): AddressState => {
     tentative: (flags & IFA_F_TENTATIVE) !== 0,
     dadFailed: (flags & IFA_F_DADFAILED) !== 0,
     permanent: (flags & IFA_F_PERMANENT) !== 0,
+    deprecated: (flags & IFA_F_DEPRECATED) !== 0,
+    secondary: (flags & IFA_F_SECONDARY) !== 0,
     ...(peer === address ? {} : { peer }),
   };
 };
@@ -78,6 +91,8 @@ const AF_INET = 2;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const IFA_FLAGS = 8;
+const IFA_F_SECONDARY = 0x01;
 const IFA_F_DADFAILED = 0x08;
+const IFA_F_DEPRECATED = 0x20;
 const IFA_F_TENTATIVE = 0x40;
 const IFA_F_PERMANENT = 0x80;

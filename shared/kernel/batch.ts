@@ -1,8 +1,8 @@
 import { CniError, ErrorCode } from '../cni/errors.ts';
-import { type CommandResult, commandFailure, startTool } from './command.ts';
+import { type CommandResult, commandFailure, runCommand, startTool } from './command.ts';
 
 /** The tools that read commands from stdin, a line each, and stop at the first that fails. */
-export type BatchTool = 'ip' | 'tc';
+export type BatchTool = 'ip' | 'tc' | 'bridge';
 
 /** Lines for `TOOL -batch -`, to be carried out in order until one fails. */
 export class Batch {
@@ -99,6 +99,42 @@ export const startBatchTool = <B extends Batch>(
   };
 };
 
+/** A line of a batch that was carried out to its end, and the tool's message. */
+export interface FailedLine {
+  /** From 0. */
+  index: number;
+  line: string;
+  message: string;
+}
+
+/**
+ * Carries out a batch to its end, also after a line that fails, and returns those that did; an empty one
+ * starts no process. Throws CniError 100 when the tool is missing, hangs, dies, or fails without saying
+ * where. `context` says what was attempted.
+ */
+export const runWholeBatch = (batch: Batch, context: string): FailedLine[] => {
+  if (batch.size === 0) return [];
+  const args = ['-force', '-batch', '-'];
+  const result = runCommand(batch.tool, args, { stdin: batch.toString(), timeoutMs: WHOLE_BATCH_MS });
+  const failed = failedLines(batch, result.stderr);
+  if (result.exitCode !== 0 && failed.length === 0) throw commandFailure(batch.tool, args, result, context);
+  return failed;
+};
+
+/** What the tool says of a line stands before its report that the line failed. */
+export const failedLines = (batch: Batch, stderr: string): FailedLine[] => {
+  const failed: FailedLine[] = [];
+  let start = 0;
+  for (const match of stderr.matchAll(/Command failed -:(\d+)\n?/g)) {
+    const index = Number(match[1]) - 1;
+    const line = batch.line(index);
+    if (line !== undefined)
+      failed.push({ index, line, message: plainMessage(stderr.slice(start, match.index)) });
+    start = match.index + match[0].length;
+  }
+  return failed;
+};
+
 /** The line of a batch that failed, and the tool's message; undefined when the tool does not say which. */
 export const failedLine = (
   batch: Batch,
@@ -107,7 +143,7 @@ export const failedLine = (
   const at = /Command failed -:(\d+)/.exec(stderr);
   const line = at === null ? undefined : batch.line(Number(at[1]) - 1);
   if (line === undefined) return undefined;
-  return { line, message: stderr.slice(0, at?.index).trim().replace(ANSWER_PREFIX, '') };
+  return { line, message: plainMessage(stderr.slice(0, at?.index)) };
 };
 
 /** The CniError 100 for a batch that failed. */
@@ -121,6 +157,11 @@ export const batchFailure = (batch: Batch, result: CommandResult, context: strin
     details: `The command was "${tool} ${line}".`,
   });
 };
+
+const plainMessage = (text: string): string => text.trim().replace(ANSWER_PREFIX, '');
+
+/** Far above what ten thousand lines take; milliseconds. */
+const WHOLE_BATCH_MS = 60_000;
 
 const PLAIN_WORD = /^[^\s"'\\#\p{Cc}]+$/u;
 

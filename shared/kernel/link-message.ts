@@ -1,3 +1,5 @@
+import { addressOf } from './address.ts';
+import { formatAddress } from './address-math.ts';
 import { formatMac } from './mac.ts';
 import {
   type Attributes,
@@ -40,6 +42,22 @@ export interface LinkState {
   /** Of a bridge's port. State: 0 disabled, 1 listening, 2 learning, 3 forwarding, 4 blocking. */
   port?: { state: number; hairpin: boolean; isolated: boolean };
   bridge?: { vlanFiltering: boolean };
+  vxlan?: VxlanState;
+}
+
+/** What is special about a VXLAN device. */
+export interface VxlanState {
+  vni: number;
+  /** UDP port that it receives on and sends to. */
+  port: number;
+  /** What it sends from; absent when the kernel chooses. */
+  local?: string;
+  /** Learns from what it receives behind which address a MAC is. */
+  learning: boolean;
+  /** Index of the device it is bound to. */
+  boundTo?: number;
+  /** Has no VNI and no destination of its own: packets say where they go (`external`). */
+  external: boolean;
 }
 
 export const RTM_GETLINK = 18;
@@ -83,6 +101,7 @@ export const parseLink = (payload: Uint8Array): LinkState => {
   if (alias !== undefined) link.alias = alias;
   if (readText(info.get(IFLA_INFO_SLAVE_KIND)) === 'bridge') link.port = parsePort(info);
   if (kind === 'bridge') link.bridge = parseBridge(info);
+  if (kind === 'vxlan') link.vxlan = parseVxlan(info);
   return link;
 };
 
@@ -98,6 +117,24 @@ const parsePort = (info: Attributes): NonNullable<LinkState['port']> => {
 const parseBridge = (info: Attributes): NonNullable<LinkState['bridge']> => ({
   vlanFiltering: readU8(nested(info.get(IFLA_INFO_DATA)).get(IFLA_BR_VLAN_FILTERING)) === 1,
 });
+
+const parseVxlan = (info: Attributes): VxlanState => {
+  const vxlan = nested(info.get(IFLA_INFO_DATA));
+  const [local4, local6] = [vxlan.get(IFLA_VXLAN_LOCAL), vxlan.get(IFLA_VXLAN_LOCAL6)];
+  const port = vxlan.get(IFLA_VXLAN_PORT);
+  const boundTo = readU32(vxlan.get(IFLA_VXLAN_LINK));
+  const state: VxlanState = {
+    vni: readU32(vxlan.get(IFLA_VXLAN_ID)) ?? 0,
+    // In network order.
+    port: port === undefined ? 0 : viewOf(port).getUint16(0),
+    learning: readU8(vxlan.get(IFLA_VXLAN_LEARNING)) === 1,
+    external: readU8(vxlan.get(IFLA_VXLAN_COLLECT_METADATA)) === 1,
+  };
+  if (local4 !== undefined) state.local = formatAddress(addressOf(4, local4));
+  if (local6 !== undefined) state.local = formatAddress(addressOf(6, local6));
+  if (boundTo) state.boundTo = boundTo;
+  return state;
+};
 
 const IFINFOMSG_BYTES = 16;
 const IFF_UP = 0x1;
@@ -120,6 +157,13 @@ const IFLA_INFO_DATA = 2;
 const IFLA_INFO_SLAVE_KIND = 4;
 const IFLA_INFO_SLAVE_DATA = 5;
 const IFLA_BR_VLAN_FILTERING = 7;
+const IFLA_VXLAN_ID = 1;
+const IFLA_VXLAN_LINK = 3;
+const IFLA_VXLAN_LOCAL = 4;
+const IFLA_VXLAN_LEARNING = 7;
+const IFLA_VXLAN_PORT = 15;
+const IFLA_VXLAN_LOCAL6 = 17;
+const IFLA_VXLAN_COLLECT_METADATA = 25;
 const IFLA_BRPORT_STATE = 1;
 const IFLA_BRPORT_MODE = 4;
 const IFLA_BRPORT_ISOLATED = 33;

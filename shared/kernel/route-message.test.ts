@@ -47,7 +47,7 @@ test('the route to a connected subnet', () => {
 });
 
 test('a multipath route is one for each next hop', () => {
-  const common = { dst: '10.6.0.0/16', table: 254, scope: 0, protocol: 3, onlink: false };
+  const common = { dst: '10.6.0.0/16', table: 254, scope: 0, protocol: 3, onlink: false, hops: 2 };
   expect(parse(recorded.multipath)).toEqual([
     { ...common, gateway: '10.0.0.7', linkIndex: 2 },
     { ...common, gateway: '10.9.0.2', linkIndex: 3 },

@@ -28,25 +28,36 @@ export interface RouteState {
   protocol: number;
   onlink: boolean;
   src?: string;
+  /** IPv4: only packets with this type of service take it; absent: all. */
+  tos?: number;
+  /** Of a multipath route how many next hops it has. */
+  hops?: number;
 }
 
 export interface RouteFilter {
   linkIndex?: number;
   table?: number;
+  protocol?: number;
+  /** Leaves out those of this protocol, which costs less than to read them. */
+  exceptProtocol?: number;
 }
 
 export const RTM_GETROUTE = 26;
 
 /** The parts of an RTM_GETROUTE dump request. */
-export const routeQueryParts = (family: 4 | 6, { linkIndex, table }: RouteFilter): Uint8Array[] => {
+export const routeQueryParts = (family: 4 | 6, { linkIndex, table, protocol }: RouteFilter): Uint8Array[] => {
   const rtmsg = new Uint8Array(RTMSG_BYTES);
   rtmsg[0] = family === 4 ? AF_INET : AF_INET6;
+  if (protocol !== undefined) rtmsg[5] = protocol;
   rtmsg[7] = RTN_UNICAST;
   const parts: Uint8Array[] = [rtmsg];
   if (linkIndex !== undefined) parts.push(encodeAttribute(RTA_OIF, encodeU32(linkIndex)));
   if (table !== undefined) parts.push(encodeAttribute(RTA_TABLE, encodeU32(table)));
   return parts;
 };
+
+/** The protocol of a route, from the payload of an RTM_NEWROUTE message. */
+export const protocolOf = (payload: Uint8Array): number | undefined => payload[5];
 
 /**
  * Reads the payload of an RTM_NEWROUTE message: none when it is no unicast route (local, broadcast,
@@ -69,9 +80,12 @@ export const parseRoutes = (payload: Uint8Array): RouteState[] => {
     ...optional('mtu', readU32(metrics.get(RTAX_MTU))),
     ...optional('advmss', readU32(metrics.get(RTAX_ADVMSS))),
     ...optional('src', textOf(family, attributes.get(RTA_PREFSRC))),
+    ...optional('tos', view.getUint8(3) || undefined),
   };
   const hops = attributes.get(RTA_MULTIPATH);
-  if (hops !== undefined) return parseHops(family, hops).map((hop) => ({ ...common, ...hop }));
+  if (hops !== undefined) {
+    return parseHops(family, hops).map((hop, _, all) => ({ ...common, ...hop, hops: all.length }));
+  }
   return [{ ...common, ...hopOf(family, attributes, flags, readU32(attributes.get(RTA_OIF))) }];
 };
 

@@ -2,6 +2,7 @@ import { SystemError } from './libc.ts';
 import { queryRoute } from './netlink.ts';
 import {
   parseRoutes,
+  protocolOf,
   type RouteFilter,
   type RouteState,
   RTM_GETROUTE,
@@ -17,8 +18,13 @@ export type { RouteState } from './route-message.ts';
 export const readRoutes = (family: 4 | 6, filter: RouteFilter = {}): RouteState[] => {
   try {
     const answers = queryRoute({ type: RTM_GETROUTE, parts: routeQueryParts(family, filter), dump: true });
+    const { protocol, exceptProtocol } = filter;
+    const wanted = answers.filter((answer) => {
+      const own = protocolOf(answer);
+      return (protocol === undefined || own === protocol) && own !== exceptProtocol;
+    });
     // The kernel gives all next hops of a route when one matches, and before 4.20 does not filter at all.
-    return answers.flatMap(parseRoutes).filter((route) => matches(route, filter));
+    return wanted.flatMap(parseRoutes).filter((route) => matches(route, filter));
   } catch (error) {
     if (error instanceof SystemError && (error.code === 'ENODEV' || error.code === 'ENOENT')) return [];
     throw error;

@@ -81,3 +81,24 @@ export interface SkippedPeer {
   name: string;
   reason: string;
 }
+
+/** How many entries of the kernel's tables (addresses, routes, neighbours, FDB) a sync changed. */
+export interface OverlayChanges {
+  /** Whether the VTEP was made, corrected or remade. */
+  vtep: boolean;
+  added: number;
+  replaced: number;
+  removed: number;
+}
+
+/** What a sync found and did. */
+export interface OverlaySync {
+  state: NodeState;
+  /** Those that can be reached, by name. */
+  peers: PeerState[];
+  /** Those that cannot, or not by all of their prefixes. */
+  skipped: SkippedPeer[];
+  changes: OverlayChanges;
+  /** What was corrected or could not be done, a sentence each, for a log. */
+  messages: string[];
+}

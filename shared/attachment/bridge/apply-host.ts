@@ -2,7 +2,7 @@ import { CniError, ErrorCode } from '../../cni/errors.ts';
 import type { Call } from '../../cni/plugin.ts';
 import type { Interface } from '../../cni/types.ts';
 import { type AddressState, readAddresses } from '../../kernel/address.ts';
-import { commandFailure, runCommand } from '../../kernel/command.ts';
+import { runBridgeBatch } from '../../kernel/bridge-batch.ts';
 import type { IpBatch, WaitingIp } from '../../kernel/ip-batch.ts';
 import { type LinkState, readLink, waitForLink } from '../../kernel/link.ts';
 import { explainingIfb } from '../../shaping/ifb.ts';
@@ -16,7 +16,7 @@ import {
   bridgeBatch,
   type Names,
   type Observed,
-  vlanLines,
+  vlanBatch,
 } from './host-batch.ts';
 
 /** What the result says of the host's side. */
@@ -115,11 +115,8 @@ const carryOut = (ip: WaitingIp, config: BridgeConfig, names: Names, plan: HostP
 };
 
 const applyVlans = (config: BridgeConfig, names: Names, { observed, needsVlanDevice }: HostPlan): void => {
-  const lines = vlanLines(config, names, needsVlanDevice && observed.vlanDevice === undefined);
-  const args = ['-batch', '-'];
-  const result = runCommand('bridge', args, { stdin: `${lines.join('\n')}\n` });
-  if (result.exitCode !== 0)
-    throw commandFailure('bridge', args, result, 'could not set the VLANs of the bridge port');
+  const batch = vlanBatch(config, names, needsVlanDevice && observed.vlanDevice === undefined);
+  runBridgeBatch(batch, 'could not set the VLANs of the bridge port');
 };
 
 const describe = (config: BridgeConfig, names: Names, hasVlanDevice: boolean): HostSide => {

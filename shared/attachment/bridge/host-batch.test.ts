@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { BridgeConfig } from './config.ts';
-import { type Names, vlanLines } from './host-batch.ts';
+import { type Names, vlanBatch } from './host-batch.ts';
 
 const names: Names = {
   bridgeMac: '02:00:00:00:00:01',
@@ -14,11 +14,14 @@ const names: Names = {
 };
 const linesFor = (keys: Partial<BridgeConfig>, newVlanDevice = false): string[] => {
   const config = { vlan: 0, trunk: [], preserveDefaultVlan: false, ...keys } as Partial<BridgeConfig>;
-  return vlanLines(config as BridgeConfig, names, newVlanDevice);
+  return vlanBatch(config as BridgeConfig, names, newVlanDevice)
+    .toString()
+    .trim()
+    .split('\n');
 };
 
 // What the kernel makes of them is in test/plugins/vlan.test.ts, for kernels that have the filter.
-describe('vlanLines', () => {
+describe('vlanBatch', () => {
   test('put the port into its VLAN and out of the one it was born in', () => {
     expect(linesFor({ vlan: 100 })).toEqual([
       'vlan del dev vethport vid 1-4094',

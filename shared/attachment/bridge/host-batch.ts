@@ -1,4 +1,5 @@
 import { CniError, ErrorCode } from '../../cni/errors.ts';
+import { BridgeBatch } from '../../kernel/bridge-batch.ts';
 import { IpBatch } from '../../kernel/ip-batch.ts';
 import type { LinkState } from '../../kernel/link.ts';
 import { type BridgeConfig, gatewayDevice, maxVlan, usesVlans, type VlanRange } from './config.ts';
@@ -116,27 +117,28 @@ export const addPortLines = (batch: IpBatch, config: BridgeConfig, names: Names)
 };
 
 /**
- * The lines for iproute2's `bridge -batch` that put the port, and the one behind a new VLAN device,
- * into their VLANs. A new port is in the bridge's default VLAN, usually but not always 1; the kernel
+ * What puts the port, and the one behind a new VLAN device, into their VLANs. A new port is in the bridge's default VLAN, usually but not always 1; the kernel
  * skips what a range to delete has not. The port's own VLAN comes last, as it may be in the trunk, too;
  * without one it is 1, as with the reference.
  */
-export const vlanLines = (config: BridgeConfig, names: Names, newVlanDevice: boolean): string[] => [
-  ...(newVlanDevice ? portVlanLines(config, names.vlanPort, []) : []),
-  ...portVlanLines(config, names.hostInterface, config.trunk),
-];
+export const vlanBatch = (config: BridgeConfig, names: Names, newVlanDevice: boolean): BridgeBatch => {
+  const batch = new BridgeBatch();
+  if (newVlanDevice) addVlanLines(batch, config, names.vlanPort, []);
+  addVlanLines(batch, config, names.hostInterface, config.trunk);
+  return batch;
+};
 
-const portVlanLines = (
+const addVlanLines = (
+  batch: BridgeBatch,
   { vlan, preserveDefaultVlan }: BridgeConfig,
   port: string,
   trunk: VlanRange[],
-): string[] => [
-  ...(preserveDefaultVlan ? [] : [`vlan del dev ${port} vid 1-${maxVlan}`]),
-  ...trunk.map(
-    ({ first, last }) => `vlan add dev ${port} vid ${first === last ? first : `${first}-${last}`}`,
-  ),
-  `vlan add dev ${port} vid ${vlan === 0 ? 1 : vlan} pvid untagged`,
-];
+): void => {
+  if (!preserveDefaultVlan) batch.add('vlan', 'del', 'dev', port, 'vid', `1-${maxVlan}`);
+  for (const { first, last } of trunk)
+    batch.add('vlan', 'add', 'dev', port, 'vid', first === last ? first : `${first}-${last}`);
+  batch.add('vlan', 'add', 'dev', port, 'vid', vlan === 0 ? 1 : vlan, 'pvid', 'untagged');
+};
 
 const mtuWords = ({ mtu }: BridgeConfig): (string | number)[] => (mtu === undefined ? [] : ['mtu', mtu]);
 

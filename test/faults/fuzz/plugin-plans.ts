@@ -6,7 +6,7 @@ import {
   addGatewayLines,
   addPortLines,
   bridgeBatch,
-  vlanLines,
+  vlanBatch,
 } from '../../../shared/attachment/bridge/host-batch.ts';
 import { withDefaultRoutes } from '../../../shared/attachment/default-routes.ts';
 import { podBatch, resolveRoutes } from '../../../shared/attachment/pod-batch.ts';
@@ -86,14 +86,7 @@ export const planBridge = (call: Call): string[] => {
   addGatewayLines(batch, config.bridge, undefined, gatewayChanges(config.bridge, gateways, [], false));
   addPortLines(batch, config, names);
   const routes = config.isDefaultGateway ? withDefaultRoutes(allocated.routes, ips) : allocated.routes;
-  return [batch.toString(), podText(call, ips, routes), vlanText(vlanLines(config, names, true))];
-};
-
-// For the `bridge` command, which reads a batch in the same way.
-const vlanText = (lines: string[]): string => {
-  const batch = new IpBatch();
-  for (const line of lines) batch.add(...line.split(' '));
-  return batch.toString();
+  return [batch.toString(), podText(call, ips, routes), vlanBatch(config, names, true).toString()];
 };
 
 /** The same for a routed veth. */

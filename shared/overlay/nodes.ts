@@ -1,0 +1,179 @@
+import { CniError, ErrorCode } from '../cni/errors.ts';
+import { Fields, isObject, show } from '../cni/fields.ts';
+import type { JsonValue } from '../cni/types.ts';
+import { formatAddress, formatCidr, networkOf, parseAddress, parseCidr } from '../kernel/address-math.ts';
+import { addressProblem, prefixProblem } from './node-addresses.ts';
+import { PrefixIndex } from './prefix-index.ts';
+import type { OverlayNode } from './types.ts';
+
+/**
+ * The nodes of a list such as the key `peers` or a file holds, with addresses in canonical text; `where`
+ * names the list in messages. Throws CniError 7 that names the first entry that is wrong: one of a wrong
+ * form, a name that two have, or pod prefixes that overlap.
+ */
+export const parseOverlayNodes = (value: unknown, where: string): OverlayNode[] => {
+  const names = new Map<string, number>();
+  const nodes = listOf(value, where).map((entry, index) => parseUnique(entry, where, index, names));
+  refuseOverlaps(nodes, where);
+  return nodes;
+};
+
+/**
+ * The same for a registry whose entries have many authors: those of a wrong form, and those whose name
+ * another has already, are left out, and `refused` tells of each. Overlaps are the plan's to judge. Throws
+ * CniError 7 when `value` is no list at all.
+ */
+export const sortOutOverlayNodes = (
+  value: unknown,
+  where: string,
+): { nodes: OverlayNode[]; refused: string[] } => {
+  const names = new Map<string, number>();
+  const nodes: OverlayNode[] = [];
+  const refused: string[] = [];
+  for (const [index, entry] of listOf(value, where).entries()) {
+    try {
+      nodes.push(parseUnique(entry, where, index, names));
+    } catch (error) {
+      if (!(error instanceof CniError)) throw error;
+      refused.push(error.message);
+    }
+  }
+  return { nodes, refused };
+};
+
+/**
+ * The nodes of a file's text, `{ "nodes": [ … ] }`; `file` names it in messages. Throws CniError 6 when it is no
+ * JSON, 7 as `parseOverlayNodes`.
+ */
+export const parseOverlayNodesFile = (text: string, file: string): OverlayNode[] => {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : String(cause);
+    throw new CniError(ErrorCode.decodingFailure, `${file} is not valid JSON: ${problem}`, {
+      details: 'It has the form { "nodes": [ { "name": …, "addresses": […], "podCIDRs": […] } ] }.',
+      cause,
+    });
+  }
+  if (!isObject(value) || value.nodes === undefined) {
+    throw new CniError(ErrorCode.invalidNetworkConfig, `${file} has no list "nodes", got ${show(value)}`, {
+      details: 'It has the form { "nodes": [ { "name": …, "addresses": […], "podCIDRs": […] } ] }.',
+    });
+  }
+  return parseOverlayNodes(value.nodes, `${file}: nodes`);
+};
+
+/** One node; `where` names the entry in messages. Throws CniError 7. */
+export const parseOverlayNode = (value: unknown, where: string): OverlayNode => {
+  if (!isObject(value)) {
+    throw new CniError(
+      ErrorCode.invalidNetworkConfig,
+      `invalid configuration: "${where}" must be an object, got ${show(value)}`,
+      { details: 'A node has the keys "name", "addresses" and "podCIDRs".' },
+    );
+  }
+  const fields = new Fields(value, where);
+  const name = fields.string('name');
+  if (name === undefined || !NODE_NAME.test(name)) {
+    throw fields.invalid('name', 'must be 1 to 253 letters, digits, ".", "_" and "-"');
+  }
+  const addresses = [...textsOf(fields, 'addresses').entries()].map(([index, text]) =>
+    parseNodeAddress(text, fields, index),
+  );
+  if (addresses.length === 0) throw fields.invalid('addresses', 'must have at least one address');
+  const podCIDRs = [...textsOf(fields, 'podCIDRs').entries()].map(([index, text]) =>
+    parsePodPrefix(text, fields, index),
+  );
+  return { name, addresses: [...new Set(addresses)], podCIDRs };
+};
+
+const NODE_NAME = /^[A-Za-z0-9._-]{1,253}$/;
+
+const listOf = (value: unknown, where: string): unknown[] => {
+  if (Array.isArray(value)) return value;
+  throw new CniError(
+    ErrorCode.invalidNetworkConfig,
+    `invalid configuration: "${where}" must be a list of nodes, got ${show(value)}`,
+    { details: 'A node is { "name": …, "addresses": […], "podCIDRs": […] }.' },
+  );
+};
+
+const parseUnique = (
+  entry: unknown,
+  where: string,
+  index: number,
+  names: Map<string, number>,
+): OverlayNode => {
+  const node = parseOverlayNode(entry, `${where}[${index}]`);
+  const first = names.get(node.name);
+  if (first !== undefined) {
+    throw new CniError(
+      ErrorCode.invalidNetworkConfig,
+      `invalid configuration: "${where}[${index}].name" is ${show(node.name)}, as is "${where}[${first}].name"`,
+      { details: 'Each node needs a name of its own: the MAC of its VTEP is computed from it.' },
+    );
+  }
+  names.set(node.name, index);
+  return node;
+};
+
+const textsOf = (fields: Fields, key: string): string[] => {
+  const texts = fields.strings(key);
+  if (texts === undefined) throw fields.invalid(key, 'must be a list of strings');
+  return texts;
+};
+
+const parseNodeAddress = (text: string, fields: Fields, index: number): string => {
+  const address = parseAddress(text);
+  const problem = address === undefined ? 'must be an IP address' : addressProblem(address);
+  if (address !== undefined && problem === undefined) return formatAddress(address);
+  throw invalidItem(fields, 'addresses', index, text, `${problem}`);
+};
+
+const parsePodPrefix = (text: string, fields: Fields, index: number): string => {
+  const cidr = parseCidr(text);
+  if (cidr === undefined)
+    throw invalidItem(fields, 'podCIDRs', index, text, 'must be a prefix such as 10.244.1.0/24');
+  const network = networkOf(cidr);
+  if (network.value !== cidr.value) {
+    const problem = `must be a network address such as ${formatCidr(network)}`;
+    throw invalidItem(fields, 'podCIDRs', index, text, problem);
+  }
+  const problem = prefixProblem(cidr);
+  if (problem !== undefined) throw invalidItem(fields, 'podCIDRs', index, text, problem);
+  return formatCidr(cidr);
+};
+
+const invalidItem = (
+  fields: Fields,
+  key: string,
+  index: number,
+  text: JsonValue,
+  problem: string,
+): CniError =>
+  new CniError(
+    ErrorCode.invalidNetworkConfig,
+    `invalid configuration: "${fields.pathOf(key)}[${index}]" ${problem}, got ${show(text)}`,
+    { details: `Correct the ${key} of that node.` },
+  );
+
+const refuseOverlaps = (nodes: readonly OverlayNode[], where: string): void => {
+  const index = new PrefixIndex<{ prefix: string; path: string; node: string }>();
+  for (const [at, { name, podCIDRs }] of nodes.entries()) {
+    for (const [item, prefix] of podCIDRs.entries()) {
+      const cidr = parseCidr(prefix);
+      if (cidr === undefined) continue;
+      const path = `${where}[${at}].podCIDRs[${item}]`;
+      const other = index.overlapping(cidr);
+      if (other !== undefined) {
+        throw new CniError(
+          ErrorCode.invalidNetworkConfig,
+          `invalid configuration: "${path}" of the node ${show(name)} is ${prefix}, which overlaps ${other.prefix} of the node ${show(other.node)} ("${other.path}")`,
+          { details: 'Every pod prefix belongs to one node.' },
+        );
+      }
+      index.add(cidr, { prefix, path, node: name });
+    }
+  }
+};
