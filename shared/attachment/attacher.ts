@@ -6,4 +6,6 @@ export interface Attacher {
   plugin: string;
   /** What its records have besides. */
   record?: Record<string, JsonValue>;
+  /** Makes what the host needs besides: when the pod has its addresses, before anything else is made. */
+  prepareHost?: () => Promise<void>;
 }

@@ -31,6 +31,17 @@ export const syncIptablesNat = async (socket: NftSocket, plan: NatPlan): Promise
   return changed;
 };
 
+/** Whether `syncIptablesNat` would write anything. Throws CniError 100. */
+export const iptablesNatDiffers = (socket: NftSocket, plan: NatPlan): boolean => {
+  const variant = chooseIptablesVariant(socket);
+  return natFamilies(plan).some((family) => {
+    const table = readIptablesTable(family, variant, 'nat');
+    return [true, false].every(
+      (random) => natCommands(iptablesNat(plan, family, random), table) !== undefined,
+    );
+  });
+};
+
 /** Takes chain and jumps away, from whichever variant has them. Returns whether there were any. */
 export const removeIptablesNat = async (socket: NftSocket, vni: number): Promise<boolean> => {
   let changed = false;

@@ -14,23 +14,21 @@ import type { NatPlan } from './nat-plan.ts';
  * Returns whether something did. Rejects with CniError 100, or 104 when the kernel lacks what NAT needs.
  */
 export const syncNftNat = async (socket: NftSocket, plan: NatPlan): Promise<boolean> => {
-  const table = natTable(plan.vni);
-  if (findFrameLacks(socket, [{ feature: FEATURE, frame: [table], elements: [] }]).length > 0) {
+  if (lacksFrame(socket, plan)) {
     await run(socket, [...deleteTable(plan.vni), ...createTable(plan)]);
     return true;
   }
-  const differing = setsOf(plan).filter(
-    ({ name, family, ranges }) =>
-      !sameRanges(
-        rangesOfElements(family, readNftElements(socket, { family: FAMILY, table: table.name, set: name })),
-        ranges,
-      ),
-  );
+  const differing = differingSets(socket, plan);
   if (differing.length === 0) return false;
-  const flush = differing.map(({ name }) => `flush set ${FAMILY} ${table.name} ${name}`);
-  await run(socket, [...flush, ...differing.flatMap((set) => addElements(table.name, set))]);
+  const table = tableName(plan.vni);
+  const flush = differing.map(({ name }) => `flush set ${FAMILY} ${table} ${name}`);
+  await run(socket, [...flush, ...differing.flatMap((set) => addElements(table, set))]);
   return true;
 };
+
+/** Whether `syncNftNat` would write anything. */
+export const nftNatDiffers = (socket: NftSocket, plan: NatPlan): boolean =>
+  lacksFrame(socket, plan) || differingSets(socket, plan).length > 0;
 
 /** Takes the table away; without one, no child is started. Returns whether there was one. */
 export const removeNftNat = async (socket: NftSocket, vni: number): Promise<boolean> => {
@@ -62,6 +60,20 @@ export const rangesOfElements = (family: 4 | 6, elements: readonly NftElementSta
 
 const FAMILY = 'inet';
 const FEATURE = 'NAT of what leaves the overlay';
+
+const lacksFrame = (socket: NftSocket, { vni }: NatPlan): boolean =>
+  findFrameLacks(socket, [{ feature: FEATURE, frame: [natTable(vni)], elements: [] }]).length > 0;
+
+const differingSets = (socket: NftSocket, plan: NatPlan): NatSet[] => {
+  const table = tableName(plan.vni);
+  return setsOf(plan).filter(
+    ({ name, family, ranges }) =>
+      !sameRanges(
+        rangesOfElements(family, readNftElements(socket, { family: FAMILY, table, set: name })),
+        ranges,
+      ),
+  );
+};
 
 const tableName = (vni: number): string => `podwire_overlay${vni}`;
 

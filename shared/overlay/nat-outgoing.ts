@@ -1,8 +1,8 @@
 import { CniError, ErrorCode } from '../cni/errors.ts';
 import { detectBackend, type FilterBackend } from '../filter/backend.ts';
 import { withNftSocket } from '../kernel/nft-socket.ts';
-import { removeIptablesNat, syncIptablesNat } from './nat-iptables-apply.ts';
-import { removeNftNat, syncNftNat } from './nat-nft.ts';
+import { iptablesNatDiffers, removeIptablesNat, syncIptablesNat } from './nat-iptables-apply.ts';
+import { nftNatDiffers, removeNftNat, syncNftNat } from './nat-nft.ts';
 import { type OutgoingNat, planNat } from './nat-plan.ts';
 
 export interface NatSync {
@@ -34,6 +34,18 @@ export const syncOutgoingNat = async (
       if (!unsupported || nat.backend !== undefined) throw error;
       return { backend: 'iptables', changed: await syncIptablesNat(socket, plan) };
     }
+  });
+};
+
+/** Whether all that `syncOutgoingNat` makes is in place. Only reads. Rejects with CniError 100. */
+export const hasOutgoingNat = (
+  nat: OutgoingNat & { backend?: FilterBackend | undefined },
+): Promise<boolean> => {
+  const plan = planNat({ ...nat, excluded: [...nat.excluded, ...nat.sources] });
+  return withNftSocket(async (socket) => {
+    const backend = nat.backend ?? detectBackend(socket);
+    const differs = backend === 'nftables' ? nftNatDiffers : iptablesNatDiffers;
+    return !differs(socket, plan);
   });
 };
 

@@ -41,6 +41,7 @@ export const attachToBridge = (call: Call, config: BridgeConfig, attacher: Attac
     const features = new AttachedFeatures(call, config.features, undo);
     await requireFreeInterface(call, netns);
     const allocated = await allocate(call, config, undo);
+    await attacher.prepareHost?.();
     await call.checkpoint();
 
     await removeLeftHostEnd(ownerOf(call));

@@ -28,7 +28,7 @@ import { gatewaysOf } from './gateways.ts';
 export const checkBridge = async (
   call: Call,
   config: BridgeConfig,
-  further: (findings: Findings) => void = () => {},
+  further: (findings: Findings) => void | Promise<void> = () => {},
 ): Promise<void> => {
   const netns = requireContainerNetns(call.env);
   const prevResult = call.config.prevResult ?? emptyResult();
@@ -52,7 +52,7 @@ export const checkBridge = async (
     spoofCheck: config.macSpoofCheck && port && pod ? { port: port.name, mac: pod.mac } : undefined,
   });
   checkFeatures(call, config.features, port, findings);
-  further(findings);
+  await further(findings);
   findings.throwIfAny();
 };
 

@@ -33,14 +33,21 @@ export interface VlanRange {
 /** The last VLAN id there is (IEEE 802.1Q keeps 4095). */
 export const maxVlan = 4094;
 
+/** What a plugin may have for keys that are not given. */
+export type BridgeDefaults = Pick<BridgeConfig, 'bridge' | 'isGateway' | 'isDefaultGateway'>;
+
+/** As with the reference. */
+const usualDefaults: BridgeDefaults = { bridge: 'cni0', isGateway: false, isDefaultGateway: false };
+
 /** Throws CniError 7 (or 2) that names the key at fault and its value. */
-export const parseBridgeConfig = (call: Call): BridgeConfig => {
+export const parseBridgeConfig = (call: Call, defaults = usualDefaults): BridgeConfig => {
   const fields = new Fields(call.config.json);
-  const isDefaultGateway = fields.boolean('isDefaultGateway') ?? false;
+  const isGateway = fields.boolean('isGateway') ?? defaults.isGateway;
+  const isDefaultGateway = fields.boolean('isDefaultGateway') ?? (isGateway && defaults.isDefaultGateway);
   const config: BridgeConfig = {
     ...parseNetworkKeys(fields, call.config),
-    bridge: parseBridgeName(fields),
-    isGateway: (fields.boolean('isGateway') ?? false) || isDefaultGateway,
+    bridge: parseBridgeName(fields, defaults.bridge),
+    isGateway: isGateway || isDefaultGateway,
     isDefaultGateway,
     forceAddress: fields.boolean('forceAddress') ?? false,
     hairpinMode: fields.boolean('hairpinMode') ?? false,
@@ -65,8 +72,8 @@ export const usesVlans = ({ vlan, trunk }: BridgeConfig): boolean => vlan !== 0 
 export const gatewayDevice = ({ bridge, vlan }: BridgeConfig): string =>
   vlan === 0 ? bridge : `${bridge}.${vlan}`;
 
-const parseBridgeName = (fields: Fields): string => {
-  const name = fields.string('bridge') || 'cni0';
+const parseBridgeName = (fields: Fields, usual: string): string => {
+  const name = fields.string('bridge') || usual;
   // The kernel takes "%d" for a request to number the name.
   if (name.length > 15 || name === '.' || name === '..' || /[^\x21-\x7e]|[/:%#"'\\]/.test(name)) {
     throw fields.invalid('bridge', 'must be an interface name of at most 15 characters');

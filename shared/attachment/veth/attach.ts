@@ -44,6 +44,7 @@ export const attachByVeth = (call: Call, config: VethConfig, attacher: Attacher)
     const ipam = await allocateAddresses(call, config.ipamType, undo);
     const ips = withHostGateways(ipam.ips);
     const routes = config.isDefaultGateway ? withDefaultRoutes(ipam.routes, ips) : ipam.routes;
+    await attacher.prepareHost?.();
     await call.checkpoint();
 
     await removeLeftHostEnd(ownerOf(call));

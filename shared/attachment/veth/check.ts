@@ -28,7 +28,7 @@ import { hostAddresses, hostRoutes } from './routing.ts';
 export const checkVeth = async (
   call: Call,
   config: VethConfig,
-  further: (findings: Findings) => void = () => {},
+  further: (findings: Findings) => void | Promise<void> = () => {},
 ): Promise<void> => {
   const netns = requireContainerNetns(call.env);
   const prevResult = call.config.prevResult ?? emptyResult();
@@ -50,7 +50,7 @@ export const checkVeth = async (
     masquerade: config.ipMasq ? ips : [],
   });
   checkFeatures(call, config.features, host, findings);
-  further(findings);
+  await further(findings);
   findings.throwIfAny();
 };
 

@@ -8,7 +8,7 @@ export interface VethConfig extends NetworkKeys {
   isDefaultGateway: boolean;
 }
 
-/** The keys of the reference's `ptp`, which has no default routes of its own. Throws CniError 7 that names the key at fault; IPAM is required. */
+/** The keys of the reference's `ptp`, which makes no default routes by itself. Throws CniError 7 that names the key at fault; IPAM is required. */
 export const parseVethConfig = ({ config }: Call): VethConfig => {
   const fields = new Fields(config.json);
   const keys = parseNetworkKeys(fields, config);
