@@ -9,6 +9,7 @@ import { plugin as portmap } from './portmap/portmap.ts';
 import { plugin as sbr } from './sbr/sbr.ts';
 import { plugin as tuning } from './tuning/tuning.ts';
 import { plugin as veth } from './veth/veth.ts';
+import { plugin as vxlan } from './vxlan/vxlan.ts';
 
 /**
  * Every plugin of this executable by the type name in a configuration. All are imported at once: one
@@ -19,6 +20,7 @@ const plugins = new Map<string, Plugin>([
   ['bridge', bridge],
   ['veth', veth],
   ['ptp', veth],
+  ['vxlan', vxlan],
   ['loopback', loopback],
   ['portmap', portmap],
   ['bandwidth', bandwidth],

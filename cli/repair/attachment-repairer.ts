@@ -11,7 +11,7 @@ import type { Lack } from './lack.ts';
 import type { Look } from './look.ts';
 import type { Repairer } from './repairer.ts';
 
-/** The attachments of `bridge` and `veth`. */
+/** The attachments of `bridge`, `veth` and `vxlan`. */
 export const attachmentRepairer: Repairer = {
   root: attachmentsDirectory,
   isComplete: ({ complete }) => complete === true,
