@@ -50,6 +50,14 @@ export const keptBridge = (name: string): RegExp[] => [
   new RegExp(`^route .* dev ${name}$`),
 ];
 
+/** For `allow`: an overlay's own part of a node, which the vxlan plugin keeps for the next pod. */
+export const keptOverlay = [
+  /\bpw(vxlan|br)\d+\b/,
+  / protocol 112\b/,
+  /^(directory|file) \/run\/podwire\/overlay(\/|$)/,
+  /\bpodwire_overlay\d+\b/,
+];
+
 /**
  * For `allow`: what the reference portmap keeps for the next pod, its top-level chains and the jumps
  * to them. The chains of a pod's own mappings are not among it.

@@ -19,7 +19,16 @@ import { linkOf } from '../suite/links.ts';
 import { addressesOf } from '../suite/printed-result.ts';
 
 /** The same address or the same port may be had but once; the others give each interface its own. */
-const severalInterfaces = only('bridge', 'ptp', 'host-local', 'portmap', 'bandwidth', 'firewall', 'tuning');
+const severalInterfaces = only(
+  'bridge',
+  'ptp',
+  'vxlan',
+  'host-local',
+  'portmap',
+  'bandwidth',
+  'firewall',
+  'tuning',
+);
 
 /** What ADD does. */
 export const addCases: readonly Case[] = [

@@ -78,7 +78,7 @@ const damages: readonly Damage[] = [
     id: 'check-reservation-gone',
     title: 'the address file is gone',
     covers: ['C3'],
-    applies: only('host-local', 'bridge', 'ptp'),
+    applies: only('host-local', 'bridge', 'ptp', 'vxlan'),
     inflict: onHost(({ addresses }) => `rm /var/lib/cni/networks/pods/${addresses[0]}`),
   },
   {
@@ -95,7 +95,7 @@ const damages: readonly Damage[] = [
     id: 'check-rules-gone',
     title: 'the packet filter was emptied',
     covers: ['C3'],
-    applies: only('bridge', 'ptp', 'portmap', 'firewall'),
+    applies: only('bridge', 'ptp', 'vxlan', 'portmap', 'firewall'),
     inflict: onHost(() => 'nft flush ruleset'),
   },
   {

@@ -222,7 +222,7 @@ export const delegationCases: readonly Case[] = [
     id: 'lock-held-for-a-while',
     covers: ['T1'],
     title: 'a call waits for a lock that another process holds for a short time',
-    applies: only('host-local', 'bridge', 'ptp'),
+    applies: only('host-local', 'bridge', 'ptp', 'vxlan'),
     versions: 'newest',
     run: async (trial) => {
       const container = await trial.container();

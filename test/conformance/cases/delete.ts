@@ -8,7 +8,7 @@ import type { Profile } from '../suite/profiles.ts';
 import type { CallOptions } from '../suite/trial.ts';
 
 const hasLink = ({ role }: Profile): boolean => role === 'interface' || role === 'chained';
-const usesHostLocal = only('bridge', 'ptp', 'host-local');
+const usesHostLocal = only('bridge', 'ptp', 'vxlan', 'host-local');
 
 /** What has happened to a container before its DEL. */
 interface Decay {

@@ -19,10 +19,10 @@ const verbsOf = ({ version }: Trial): Verb[] =>
   from('0.4.0')(version) ? ['ADD', 'CHECK', 'DEL'] : ['ADD', 'DEL'];
 
 /** Those that make sense of CNI_ARGS themselves, or whose delegate does. */
-const argsReaders = only('bridge', 'ptp', 'host-local', 'static', 'tuning');
+const argsReaders = only('bridge', 'ptp', 'vxlan', 'host-local', 'static', 'tuning');
 
 /** Those that work in the netns, so that the host's own would be changed. */
-const netnsUsers = only('bridge', 'ptp', 'loopback', 'tuning', 'sbr');
+const netnsUsers = only('bridge', 'ptp', 'vxlan', 'loopback', 'tuning', 'sbr');
 
 const kubernetes =
   'K8S_POD_NAMESPACE=default;K8S_POD_NAME=web-0;K8S_POD_INFRA_CONTAINER_ID=abc;K8S_POD_UID=1-2-3';
@@ -73,7 +73,7 @@ export const environmentCases: readonly Case[] = [
       const outcome = await trial.call('GC', { config, env: { CNI_PATH: undefined } });
       expect(expectError(outcome, 4).msg).toContain('CNI_PATH');
       // A delegate can not be found without it; a bridge can be without one.
-      const env = trial.profile.type === 'ptp' ? {} : { CNI_PATH: undefined };
+      const env = ['ptp', 'vxlan'].includes(trial.profile.type) ? {} : { CNI_PATH: undefined };
       const plain = trial.profile.type === 'bridge' ? trial.config({ ipam: undefined }) : trial.config();
       const status = await trial.call('STATUS', { config: plain, env });
       expect(status).toMatchObject({ exitCode: 0, stdout: '' });
@@ -83,7 +83,7 @@ export const environmentCases: readonly Case[] = [
     id: 'no-path-needed',
     covers: ['E3'],
     title: 'CNI_PATH is not needed where no other plugin is called',
-    applies: (profile) => profile.type !== 'ptp',
+    applies: ({ type }) => type !== 'ptp' && type !== 'vxlan',
     versions: 'newest',
     run: async (trial) => {
       const config = trial.profile.delegates ? trial.config({ ipam: undefined }) : trial.config();

@@ -64,7 +64,7 @@ export const gcCases: readonly Case[] = [
     id: 'gc-of-one-interface',
     covers: ['G1'],
     title: 'GC tells the interfaces of one container apart',
-    applies: only('bridge', 'ptp', 'host-local', 'portmap', 'firewall', 'bandwidth', 'tuning'),
+    applies: only('bridge', 'ptp', 'vxlan', 'host-local', 'portmap', 'firewall', 'bandwidth', 'tuning'),
     versions,
     run: async (trial) => {
       const first = await trial.container();

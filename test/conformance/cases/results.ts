@@ -19,7 +19,7 @@ export const resultCases: readonly Case[] = [
     id: 'result-before-0.3.0',
     covers: ['R1'],
     title: 'one address of each family under ip4 and ip6, with the routes of that family',
-    applies: only('host-local', 'bridge', 'ptp'),
+    applies: only('host-local', 'bridge', 'ptp', 'vxlan'),
     versions: before('0.3.0'),
     run: async (trial) => {
       const ranges = ['10.30.0.0/16', 'fd30::/64'].map((subnet) => [{ subnet }]);

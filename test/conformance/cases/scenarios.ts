@@ -19,6 +19,7 @@ import { routeScenarios } from './scenarios-routes.ts';
 import { sbrScenarios } from './scenarios-sbr.ts';
 import { staticScenarios } from './scenarios-static.ts';
 import { tuningScenarios } from './scenarios-tuning.ts';
+import { vxlanScenarios } from './scenarios-vxlan.ts';
 
 /** What users of the reference plugins configure and rely on, and equality with what those print. */
 export const scenarioCases: readonly Case[] = [
@@ -27,6 +28,7 @@ export const scenarioCases: readonly Case[] = [
   ...bridgePortScenarios,
   ...bridgeVlanScenarios,
   ...ptpScenarios,
+  ...vxlanScenarios,
   ...masqueradeScenarios,
   ...routeScenarios,
   ...hostLocalRangeScenarios,

@@ -33,7 +33,7 @@ export const statusCases: readonly Case[] = [
     id: 'status-exhausted',
     covers: ['S1', 'S2'],
     title: 'STATUS is error 50 when no address is free, and good again when one is',
-    applies: only('host-local', 'bridge', 'ptp'),
+    applies: only('host-local', 'bridge', 'ptp', 'vxlan'),
     versions: from('1.1.0'),
     run: async (trial) => {
       const ranges = [[{ subnet: '10.30.0.0/16', rangeStart: '10.30.0.9', rangeEnd: '10.30.0.9' }]];

@@ -64,6 +64,7 @@ const tryCase = async (
   const known = findKnownFailure(subject.known, { case: id, plugin: profile.type, version });
   const attempt = async (): Promise<void> => {
     await using host = await createHost({ name: id });
+    await profile.prepare?.(host);
     await candidate.run(new Trial(subject, profile, version, host, context));
   };
   if (known === undefined) return attempt();

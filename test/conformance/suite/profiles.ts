@@ -1,3 +1,6 @@
+import type { TestHost } from '../../support/test-host.ts';
+import { addUnderlay, overlayPeers } from '../../support/underlay.ts';
+
 /** What the suite has to know of a plugin to try it. */
 export interface Profile {
   /** Name of the executable, and `type` in a configuration. */
@@ -7,6 +10,8 @@ export interface Profile {
   delegates?: true;
   /** A configuration that works, less cniVersion; for an IPAM plugin, what a network plugin passes on to it. */
   config: { name: string; type: string; [key: string]: unknown };
+  /** Makes what a node has of itself before any plugin is called. */
+  prepare?(host: TestHost): Promise<void>;
   /** What the n-th container of a trial is given of its own; such capabilities as no two can share. */
   configOf?(index: number): Record<string, unknown>;
 }
@@ -30,6 +35,20 @@ export const profiles: readonly Profile[] = [
     role: 'interface',
     delegates: true,
     config: { name: 'pods', type: 'ptp', ipMasq: true, ipam: hostLocal },
+  },
+  {
+    type: 'vxlan',
+    role: 'interface',
+    delegates: true,
+    prepare: addUnderlay,
+    config: {
+      name: 'pods',
+      type: 'vxlan',
+      vni: 30,
+      ipMasq: true,
+      peers: overlayPeers('10.30.0.0/16'),
+      ipam: hostLocal,
+    },
   },
   { type: 'loopback', role: 'loopback', config: { name: 'lo', type: 'loopback' } },
   { type: 'host-local', role: 'ipam', config: { name: 'pods', type: 'bridge', ipam: hostLocal } },

@@ -7,6 +7,7 @@ import { podwireBin } from '../../support/binaries.ts';
 import type { PluginOutcome } from '../../support/call-plugin.ts';
 import {
   keptBridge,
+  keptOverlay,
   keptPortmapChains,
   leftovers,
   nothing,
@@ -14,6 +15,7 @@ import {
   snapshot,
 } from '../../support/snapshot.ts';
 import type { TestHost } from '../../support/test-host.ts';
+import { addUnderlay } from '../../support/underlay.ts';
 import { type FuzzedCall, fuzzedCall, make } from './executable-call.ts';
 import { chainedHostEnd, fuzzedPlugins } from './fuzzed-plugins.ts';
 import { seed, settings } from './settings.ts';
@@ -40,6 +42,7 @@ test(`${workers * runs} spoilt calls of the executable: one result or one error 
 const fuzz = async (worker: number): Promise<void> => {
   await using host = await createPluginHost(`fuzz${worker}`);
   await host.addPod('pod');
+  await addUnderlay(host);
   // A configuration may name any path. Only the host's own /run and /var/lib can be written.
   await host.shell('mkdir /run/fuzz; mount -o remount,bind,ro /');
   const before = await snapshot(host);
@@ -119,7 +122,9 @@ const expectNothingLeft = async (host: TestHost, before: Snapshot): Promise<void
   const now = await snapshot(host);
   const bridges = now.flatMap((line) => /^link (\S+) bridge /.exec(line)?.[1] ?? []);
   const kept = bridges.flatMap((name) => keptBridge(name.replaceAll(/[^\w]/g, '\\$&')));
-  expect(leftovers(before, now, [...kept, ...keptFirewall, ...keptPortmapChains])).toEqual(nothing);
+  expect(leftovers(before, now, [...kept, ...keptOverlay, ...keptFirewall, ...keptPortmapChains])).toEqual(
+    nothing,
+  );
   const reserved = await host.shell(
     "find /run/fuzz -type f ! -name lock ! -name 'last_reserved_ip.*' ! -path '*/.podwire/*'",
   );

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type { Call } from '../../../shared/cni/plugin.ts';
 import type { JsonObject } from '../../../shared/cni/types.ts';
 import { planBandwidth, planFirewall, planPortmap, planSourceRouting, planTuning } from './chained-plans.ts';
-import { planBridge, planHostLocal, planStatic, planVeth } from './plugin-plans.ts';
+import { planBridge, planHostLocal, planStatic, planVeth, planVxlan } from './plugin-plans.ts';
 
 /** What the fuzzing needs of a plugin. A new plugin is one more row. */
 export interface FuzzedPlugin {
@@ -105,6 +105,41 @@ const bridge: fc.Arbitrary<JsonObject> = fc
 const veth = (type: string): fc.Arbitrary<JsonObject> =>
   fc.record({ ...common, type: fc.constant(type), ipam }).map(defined);
 
+const overlaySubnets = fc.constantFrom(['10.80.0.0/16'], ['fd80::/64'], ['10.80.0.0/16', 'fd80::/64']);
+
+/** This node, by name, among others; none of them is ever reached. */
+const overlayNodes = overlaySubnets.map((podCIDRs) => [
+  { name: 'this', addresses: ['198.51.100.1'], podCIDRs },
+  { name: 'other', addresses: ['198.51.100.2', '2001:db8::2'], podCIDRs: ['10.81.0.0/16', 'fd81::/64'] },
+]);
+
+const vxlan: fc.Arbitrary<JsonObject> = fc
+  .record({
+    ...common,
+    type: fc.constant('vxlan'),
+    mtu: fc.constantFrom(undefined, 0, 1300, 1400),
+    vni: fc.constantFrom(undefined, 80, 16_777_215),
+    port: fc.constantFrom(undefined, 4789),
+    mode: fc.constantFrom(undefined, 'vxlan', 'direct', 'cross-subnet'),
+    underlay: fc.constantFrom(undefined, 'under0', '198.51.100.1'),
+    node: fc.constantFrom(undefined, 'this'),
+    peers: fc.oneof(
+      overlayNodes,
+      overlayNodes.map((nodes) => ({ nodes })),
+    ),
+    attachment: fc.oneof(
+      fc.constantFrom({}, { attach: 'veth' }),
+      fc.record({
+        attach: fc.constant('bridge'),
+        bridge: fc.constantFrom('fuzz1', undefined),
+        hairpinMode: flag,
+        forceAddress: fc.constant(true),
+      }),
+    ),
+    ipam: fc.oneof(ipam, fc.constant({ type: 'host-local' })),
+  })
+  .map(({ attachment, ...keys }) => defined({ ...keys, ...attachment }));
+
 const ipamOnly = (choice: fc.Arbitrary<JsonObject>): fc.Arbitrary<JsonObject> =>
   fc.record({ cniVersion: version, name: names, type: fc.constant('bridge'), ipam: choice }).map(defined);
 
@@ -184,6 +219,7 @@ export const fuzzedPlugins: readonly FuzzedPlugin[] = [
   { type: 'bridge', valid: bridge, plan: planBridge },
   { type: 'ptp', valid: veth('ptp'), plan: planVeth },
   { type: 'veth', valid: veth('veth'), plan: planVeth },
+  { type: 'vxlan', valid: vxlan, plan: planVxlan },
   {
     type: 'loopback',
     valid: fc.record({ cniVersion: version, name: names, type: fc.constant('loopback') }),

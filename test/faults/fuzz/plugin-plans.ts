@@ -1,5 +1,8 @@
 import { parseHostLocal, parsePlace } from '../../../ipam/host-local/config.ts';
 import { parseStatic } from '../../../ipam/static/config.ts';
+import { parseVxlanConfig } from '../../../plugins/vxlan/config.ts';
+import { withNodeRanges } from '../../../plugins/vxlan/node-ranges.ts';
+import { readNodes } from '../../../plugins/vxlan/peers.ts';
 import { parseBridgeConfig } from '../../../shared/attachment/bridge/config.ts';
 import { gatewayChanges, gatewaysOf, withGateways } from '../../../shared/attachment/bridge/gateways.ts';
 import {
@@ -66,8 +69,7 @@ const podText = (call: Call, ips: IpConfig[], routes: Route[]): string =>
   }).toString();
 
 /** The pure part of the bridge plugin's ADD: the batches that it plans, as text. Throws CniError. */
-export const planBridge = (call: Call): string[] => {
-  const config = parseBridgeConfig(call);
+export const planBridge = (call: Call, config = parseBridgeConfig(call)): string[] => {
   const names = {
     bridgeMac: '02:00:00:00:00:01',
     hostInterface: 'veth0123456789a',
@@ -90,14 +92,26 @@ export const planBridge = (call: Call): string[] => {
 };
 
 /** The same for a routed veth. */
-export const planVeth = (call: Call): string[] => {
-  parseVethConfig(call);
+export const planVeth = (call: Call, config = parseVethConfig(call)): string[] => {
   const allocated = allocate(call);
   const ips = withHostGateways(allocated.ips);
   const batch = new IpBatch();
   for (const address of hostAddresses(ips)) batch.add('address', 'add', address, 'dev', 'veth0');
   for (const dst of hostRoutes(ips)) batch.add('route', 'replace', dst, 'dev', 'veth0');
-  return [batch.toString(), podText(call, ips, [...surroundingRoutes(ips), ...allocated.routes])];
+  const routes = config.isDefaultGateway ? withDefaultRoutes(allocated.routes, ips) : allocated.routes;
+  return [batch.toString(), podText(call, ips, [...surroundingRoutes(ips), ...routes])];
+};
+
+/** The attachment of a pod to an overlay whose nodes the configuration has. */
+export const planVxlan = (call: Call): string[] => {
+  const { peers, node, attachment } = parseVxlanConfig(call);
+  // Files and the agent's state are not the configuration's.
+  if (peers.from !== 'config') return [];
+  const { own } = readNodes(peers, node ?? 'this');
+  const ranged = withNodeRanges(call, own.podCIDRs);
+  return attachment.by === 'bridge'
+    ? planBridge(ranged, attachment.config)
+    : planVeth(ranged, attachment.config);
 };
 
 /** The addresses of host-local on a pod's interface. */

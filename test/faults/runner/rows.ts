@@ -1,4 +1,6 @@
 import type { KernelFeature } from '../../support/needs.ts';
+import type { TestHost } from '../../support/test-host.ts';
+import { addUnderlay, overlayPeers } from '../../support/underlay.ts';
 import type { RecoveryName } from './recoveries.ts';
 
 /** A plugin and the network configuration it is called with. */
@@ -20,6 +22,8 @@ export interface FaultRow extends PluginConfig {
    * the same host port.
    */
   runtimeKeys?: (attachment: number) => object;
+  /** Makes what a node has of itself before any plugin is called. */
+  prepare?: (host: TestHost) => Promise<void>;
   /** What the kernel has to have beyond what every row needs. */
   kernel?: readonly KernelFeature[];
   /** What brings back a clean state after a kill; all of them unless given. */
@@ -91,6 +95,23 @@ export const rows: readonly FaultRow[] = [
       ipam: hostLocal('10.31.0.0/16'),
     },
   },
+  ...(['veth', 'bridge'] as const).map(
+    (attach): FaultRow => ({
+      title: `vxlan by ${attach}, dual stack`,
+      plugin: 'vxlan',
+      config: {
+        ...common,
+        type: 'vxlan',
+        name: 'overlay',
+        attach,
+        ipMasq: true,
+        peers: overlayPeers('10.36.0.0/16', 'fd00:36::/64'),
+        ipam: { type: 'host-local' },
+      },
+      prepare: addUnderlay,
+      kernel: ['vxlan'],
+    }),
+  ),
   {
     title: 'host-local alone',
     plugin: 'host-local',

@@ -47,6 +47,7 @@ export class Stage {
   static async open(row: FaultRow): Promise<Stage> {
     const host = await createHost({ name: row.title });
     try {
+      await row.prepare?.(host);
       for (const pod of pods) await host.addPod(pod);
       const others = await addBefore(host, row, 'other');
       must('ADD', await callPlugin(host, pluginCall(row, 'ADD', 'other', { prevResult: others })));
