@@ -28,7 +28,8 @@ export interface Sides {
 
 /** Runs one scenario on two fresh hosts; throws when a plugin call fails. */
 export const measureScenario = async (scenario: Scenario, sides: Sides, runs: number): Promise<Row[]> => {
-  const bins = scenario.oursOnly ? [sides.ours] : [sides.ours, sides.reference];
+  const other = scenario.againstOurs ? sides.ours : sides.reference;
+  const bins = scenario.oursOnly ? [sides.ours] : [sides.ours, other];
   const workers = bins.map(() => new WorkerClient());
   try {
     for (const [index, worker] of workers.entries()) {

@@ -28,6 +28,12 @@ export interface Scenario {
   plugins: Chain;
   /** Ours, where they do the same work with other configurations. */
   ourPlugins?: Chain;
+  /** The other side are plugins of ours as well, those in `plugins`. */
+  againstOurs?: boolean;
+  /** Lines for `ip -batch` that give each side's host what it has of itself. */
+  host?: readonly string[];
+  /** On our side one pod comes and goes with these before anything is measured, for what stays of it. */
+  ourBefore?: Chain;
   /** Network namespaces to have. */
   pods: number;
   /** Calls in flight at once in a churn. */
@@ -115,6 +121,19 @@ export const configOf = (plugin: Chain[number], pod: number): JsonObject => {
   return { ...plugin, runtimeConfig: { ...rest, portMappings: own } };
 };
 
+// An overlay of 100 nodes, and a network by which it would reach them.
+const overlayPod = { ipam: ipv4 };
+const overlayNodes = Array.from({ length: 100 }, (_, index) => ({
+  name: `node${index}`,
+  addresses: [`198.51.100.${index + 1}`],
+  podCIDRs: [index === 0 ? ipv4Subnet : `10.89.${index}.0/24`],
+}));
+const underlay = [
+  'link add under0 up type veth peer name under1',
+  'link set under1 up',
+  'address add 198.51.100.1/24 dev under0',
+];
+
 /** Every scenario, in the order in which they run. */
 export const scenarios: readonly Scenario[] = [
   onePod('l2', 'bridge + host-local, no NAT', { ...bridge, ipam: ipv4 }),
@@ -185,5 +204,24 @@ export const scenarios: readonly Scenario[] = [
   },
   onePod('ptp', 'ptp, no NAT', { type: 'ptp', ipam: ipv4 }),
   onePod('ptp-masq', 'ptp with ipMasq', { type: 'ptp', ipMasq: true, ipam: ipv4 }),
+  {
+    ...onePod('vxlan', 'vxlan where an agent keeps the overlay, against our ptp', {
+      type: 'ptp',
+      ...overlayPod,
+    }),
+    ourPlugins: inNetwork([{ type: 'vxlan', peers: 'agent', ...overlayPod }]),
+    ourBefore: inNetwork([{ type: 'vxlan', peers: overlayNodes, ...overlayPod }]),
+    againstOurs: true,
+    host: underlay,
+  },
+  {
+    ...onePod('vxlan-peers', 'vxlan with a list of 100 nodes, against our ptp', {
+      type: 'ptp',
+      ...overlayPod,
+    }),
+    ourPlugins: inNetwork([{ type: 'vxlan', peers: overlayNodes, ...overlayPod }]),
+    againstOurs: true,
+    host: underlay,
+  },
   onePod('loopback', 'loopback', { type: 'loopback' }),
 ];

@@ -19,6 +19,7 @@ export const prepare = async (wanted: { scenario: string; bin: string; isOurs: b
   const scenario = scenarios.find(({ name }) => name === wanted.scenario);
   if (scenario === undefined) throw new Error(`no scenario ${wanted.scenario}`);
   const lines = Array.from({ length: scenario.pods }, (_, index) => `netns add ${podName(index)}\n`);
+  lines.push(...(scenario.host ?? []).map((line) => `${line}\n`));
   const made = await timedRun(
     ['ip', '-batch', '-'],
     toolEnvironment,
@@ -26,6 +27,8 @@ export const prepare = async (wanted: { scenario: string; bin: string; isOurs: b
   );
   if (made.exitCode !== 0) throw new Error(`ip -batch: ${made.stderr}`);
   const chain = (wanted.isOurs ? scenario.ourPlugins : undefined) ?? scenario.plugins;
+  if (wanted.isOurs && scenario.ourBefore !== undefined)
+    await new Side(scenario, scenario.ourBefore, wanted.bin).cycle(['ADD', 'DEL']);
   return new Side(scenario, chain, wanted.bin);
 };
 

@@ -44,6 +44,7 @@ const againstReference: readonly (readonly [string, string, Verb, number, string
   ['chain of four plugins, CHECK', 'chain', 'CHECK', 0.8, 'first pod'],
   ['the chain in one process, ADD', 'one-process', 'ADD', 0.25],
   ['the chain in one process, DEL', 'one-process', 'DEL', 0.2],
+  ['vxlan ADD / our ptp ADD', 'vxlan', 'ADD', 1.1],
 ];
 
 const againstItself: readonly (readonly [string, string, string, string, number])[] = [
