@@ -30,6 +30,11 @@ export const commands: CommandEntry[] = [
     load: () => import('./topology/command.ts'),
   },
   {
+    name: 'agent',
+    summary: "keep this node's VXLAN overlay: VTEP, peers, NAT, the network configuration",
+    load: () => import('./agent/command.ts'),
+  },
+  {
     name: 'version',
     summary: 'show version, build id and the CNI versions supported',
     load: () => import('./version/command.ts'),

@@ -1,5 +1,5 @@
 import { type Cidr, formatCidr, parseAddress, parseCidr } from '../kernel/address-math.ts';
-import { type AddressRange, aggregate } from './address-ranges.ts';
+import { type AddressRange, aggregate, prefixesOf } from './address-ranges.ts';
 
 /** What of a node's traffic gets the node's own address when it leaves. */
 export interface OutgoingNat {
@@ -34,6 +34,12 @@ export const planNat = ({ vni, sources, excluded }: OutgoingNat): NatPlan => ({
   sources: aggregate(sources.map(toCidr)),
   excluded: aggregate([...excluded, ...NEVER_MASQUERADED].map(toCidr)),
 });
+
+/** The same addresses as the fewest prefixes, for who keeps them from one sync to the next. Throws as `planNat`. */
+export const aggregatePrefixes = (prefixes: Iterable<string>): string[] =>
+  aggregate([...prefixes].map(toCidr))
+    .flatMap(prefixesOf)
+    .map(formatCidr);
 
 /** Reads a prefix, or an address as the prefix of it alone; undefined for any other text. */
 export const parsePrefix = (text: string): Cidr | undefined => {

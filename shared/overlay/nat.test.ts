@@ -4,7 +4,7 @@ import type { NftElementState } from '../kernel/nft-message.ts';
 import { formatRange } from './address-ranges.ts';
 import { iptablesNat, natCommands, natRemoval } from './nat-iptables.ts';
 import { rangesOfElements } from './nat-nft.ts';
-import { natFamilies, parsePrefix, planNat } from './nat-plan.ts';
+import { aggregatePrefixes, natFamilies, parsePrefix, planNat } from './nat-plan.ts';
 
 const plan = planNat({
   vni: 1,
@@ -31,6 +31,11 @@ describe('the plan', () => {
 
   test.for(['10.0.0.0', '10.0.0.0/33', 'fd00::/129', 'all', ''])('prefix %j', (text) => {
     expect(parsePrefix(text)?.prefixLength).toBe(text === '10.0.0.0' ? 32 : undefined);
+  });
+
+  test('aggregated prefixes are the same addresses', () => {
+    const prefixes = ['10.244.0.0/24', 'fd00::/64', '10.244.1.0/24', '10.244.2.0/24'];
+    expect(aggregatePrefixes(prefixes)).toEqual(['10.244.0.0/23', '10.244.2.0/24', 'fd00::/64']);
   });
 
   test('a text that is no prefix is refused', () => {

@@ -1,0 +1,44 @@
+import { CniError, ErrorCode } from '../shared/cni/errors.ts';
+import { createLog } from './log.ts';
+import { createMetrics } from './metrics.ts';
+import { judgeNodes } from './node-list.ts';
+import { NodeSync } from './node-sync.ts';
+import { openEtcdRegistry, openRegistry } from './open-registry.ts';
+import { describeOwnNode } from './own-node.ts';
+import type { Registry } from './registry/registry.ts';
+import { Reporter } from './reporter.ts';
+import type { AgentSettings } from './settings.ts';
+import { AgentStatus } from './status.ts';
+
+/**
+ * One sync with the nodes as the registry has them now. Throws CniError: 50 when the registry does not know
+ * this node or its pod range, and what a sync throws.
+ */
+export const runOnce = async (settings: AgentSettings): Promise<void> => {
+  const log = createLog(settings.logLevel, settings.node);
+  const status = new AgentStatus(settings.registry.kind);
+  const reporter = new Reporter(log, status, createMetrics(status));
+  const sync = new NodeSync(settings, log);
+  const { signal } = new AbortController();
+  const registry = await openAnnounced(settings, signal);
+  const { nodes, refused } = await registry.list(signal);
+  reporter.registryTold(nodes, refused);
+  const judgement = judgeNodes(nodes, settings.node);
+  if ('waiting' in judgement) {
+    throw new CniError(ErrorCode.notAvailable, judgement.waiting, {
+      details: 'Nothing was changed on this node.',
+    });
+  }
+  reporter.synced(await sync.run(judgement.own, nodes, 'kernel'));
+};
+
+/** Where nodes make themselves known, this one is known when this resolves. */
+const openAnnounced = async (
+  { registry: settings, ...others }: AgentSettings,
+  signal: AbortSignal,
+): Promise<Registry> => {
+  if (settings.kind !== 'etcd') return openRegistry(settings);
+  const registry = await openEtcdRegistry(settings);
+  await registry.announce(await describeOwnNode({ ...others, registry: settings }, registry, signal), signal);
+  return registry;
+};
