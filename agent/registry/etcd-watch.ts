@@ -1,7 +1,6 @@
-import { CniError } from '../../shared/cni/errors.ts';
 import type { EtcdClient } from '../../shared/store/etcd/client.ts';
 import { hasEtcdProblem } from '../../shared/store/etcd/errors.ts';
-import { paused } from '../../shared/store/etcd/pause.ts';
+import { followPrefix } from '../../shared/store/etcd/follow.ts';
 import { isAbsent } from '../../shared/store/etcd/transaction.ts';
 import type { RegistryKeys } from './etcd-keys.ts';
 import { NodesView, type Vanished } from './etcd-view.ts';
@@ -37,56 +36,33 @@ export const watchNodes = async (
     tell();
   });
   const follow = (): void => graces.follow(view.vanished().filter(({ name }) => name !== settings.ownName()));
-  let store: { clusterId: string; revision: bigint } | undefined;
-  let told = '';
-  let failures = 0;
   try {
-    while (!signal.aborted) {
-      try {
-        graces.stop();
-        const list = await client.range(keys.nodes, { signal, deadlineMs: listDeadlineMs });
-        const replaced =
-          store !== undefined && (list.clusterId !== store.clusterId || list.revision < store.revision);
-        const reached = { clusterId: list.clusterId, revision: list.revision };
-        store = reached;
-        view.replace(list.entries, replaced);
-        told = '';
-        tell();
-        follow();
-        await client.watch(
-          keys.nodes,
-          list.revision + 1n,
-          {
-            events: (events) => {
-              reached.revision = events.at(-1)?.entry.modRevision ?? reached.revision;
-              if (view.apply(events)) tell();
-              follow();
-            },
-            trouble: (error) => {
-              graces.stop();
-              listener.trouble(error);
-            },
-            connected: follow,
-          },
-          signal,
-        );
-        failures = 0;
-      } catch (error) {
-        if (signal.aborted) return;
-        if (!(error instanceof CniError)) throw error;
-        if (error.message !== told) listener.trouble(error);
-        told = error.message;
-        failures++;
-      }
-      await paused(Math.min(5000, 100 * 2 ** failures) * (0.5 + Math.random()), signal);
-    }
+    await followPrefix(
+      client,
+      keys.nodes,
+      {
+        listed: ({ entries }, isAnother) => {
+          graces.stop();
+          view.replace(entries, isAnother);
+          tell();
+          follow();
+        },
+        events: (events) => {
+          if (view.apply(events)) tell();
+          follow();
+        },
+        trouble: (error) => {
+          graces.stop();
+          listener.trouble(error);
+        },
+        connected: follow,
+      },
+      signal,
+    );
   } finally {
     graces.stop();
   }
 };
-
-/** Some thousand nodes are some MB. */
-const listDeadlineMs = 20_000;
 
 /** Removes the registration of a node that is not alive, unless it came back or changed. */
 const removeVanished = async (

@@ -47,7 +47,7 @@ export interface EtcdRegistry extends Registry {
   close(): void;
 }
 
-/** Nothing is sent yet. Throws CniError 7 for options that are wrong. */
+/** Nothing is sent yet. Throws CniError 7 for options that are wrong and files that cannot be read. */
 export const createEtcdRegistry = (options: EtcdRegistryOptions): EtcdRegistry => {
   const { endpoints, cacert: ca, cert, key, user, passwordFile, silenceMs } = options;
   const client = new EtcdClient({
@@ -57,6 +57,7 @@ export const createEtcdRegistry = (options: EtcdRegistryOptions): EtcdRegistry =
     passwordFile,
     ...(silenceMs !== undefined && { silenceMs }),
   });
+  client.checkFiles();
   const keys = new RegistryKeys(options.prefix ?? '/podwire');
   const listeners = new Set<RegistryListener>();
   const announcer = new Announcer(client, keys, {

@@ -163,13 +163,15 @@ describe('etcd that fails', () => {
     await using watcher = new Watcher(one.registry);
     await watcher.shows('n1');
     const clients = Array.from({ length: 6 }, () => new EtcdClient(server.options));
-    for (const client of clients) await client.put('/a', '1');
+    const putAll = (value: string) =>
+      Promise.all(clients.map((client) => client.put('/a', value, { deadlineMs: 15_000 })));
+    await putAll('1');
     await server.kill(0);
-    for (const client of clients) await client.put('/a', '2', { deadlineMs: 15_000 });
+    await putAll('2');
     server.resume(0);
     await server.ready();
     server.signal('SIGSTOP', 1);
-    for (const client of clients) await client.put('/a', '3', { deadlineMs: 15_000 });
+    await putAll('3');
     for (const client of clients) expect((await client.get('/a', { deadlineMs: 15_000 }))?.value).toBe('3');
     const two = nodes.make();
     await waitUntil('another node is registered', () =>

@@ -4,7 +4,7 @@ import type { CheckedOptions } from './options.ts';
 import { paused } from './pause.ts';
 import { type OpenStream, openStream, post } from './request.ts';
 import { TlsSession } from './tls-session.ts';
-import { Tokens } from './tokens.ts';
+import { readPassword, Tokens } from './tokens.ts';
 
 export interface CallOptions {
   /** When the call must have ended, in ms from now. */
@@ -44,7 +44,7 @@ export class EtcdCaller {
   async call<T>(path: string, body: object, options: RequestOptions): Promise<T> {
     const deadline = performance.now() + (options.deadlineMs ?? this.options.deadlineMs);
     return this.#trying(deadline, options, (url, token, ms) =>
-      post<T>(this.#session.fetch, url + path, body, token, ms, options.signal),
+      post<T>(this.#session.open(), url + path, body, token, ms, options.signal),
     );
   }
 
@@ -52,8 +52,14 @@ export class EtcdCaller {
   async open<T>(path: string, body: object, signal: AbortSignal): Promise<OpenStream<T>> {
     const deadline = performance.now() + this.options.deadlineMs;
     return this.#trying(deadline, { repeatable: true, signal }, (url, token, ms) =>
-      openStream<T>(this.#session.fetch, url, path, body, token, ms, signal),
+      openStream<T>(this.#session.open(), url, path, body, token, ms, signal),
     );
+  }
+
+  /** Throws CniError 7 for a file that cannot be read. */
+  checkFiles(): void {
+    this.#session.open();
+    if (this.options.passwordFile !== undefined) readPassword(this.options.passwordFile);
   }
 
   /** A stream of this member ended as it should not. */

@@ -44,6 +44,11 @@ export class EtcdClient {
     this.#caller = new EtcdCaller(checkOptions(options));
   }
 
+  /** Reads the files that the options name. Throws CniError 7 for one that cannot be read or is not what it must be. */
+  checkFiles(): void {
+    this.#caller.checkFiles();
+  }
+
   async get(key: string, options: CallOptions = {}): Promise<EtcdEntry | undefined> {
     const { kvs = [] } = await this.#read({ key: encodeText(key) }, options);
     return kvs[0] === undefined ? undefined : decodeEntry(kvs[0]);

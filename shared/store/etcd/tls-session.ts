@@ -19,7 +19,8 @@ export class TlsSession {
     });
   }
 
-  get fetch(): Bun.FetchSession['fetch'] {
+  /** `fetch` with the files as they are now. */
+  open(): Bun.FetchSession['fetch'] {
     const state = this.#files.map(stateOf).join();
     if (this.#session === undefined || state !== this.#state) {
       const contents = Object.fromEntries(this.#files.map((file) => [file.what, contentOf(file)]));

@@ -54,7 +54,8 @@ export class Tokens {
   }
 }
 
-const readPassword = (path: string): string => {
+/** Throws CniError 7. */
+export const readPassword = (path: string): string => {
   try {
     return readFileSync(path).replace(/\r?\n$/, '');
   } catch (error) {
