@@ -1,5 +1,6 @@
+import { toCniError } from '../../shared/cni/errors.ts';
 import { isObject } from '../../shared/cni/fields.ts';
-import { parseAddress, parseCidr } from '../../shared/kernel/address-math.ts';
+import { parseOverlayNode } from '../../shared/overlay/nodes.ts';
 import type { OverlayNode } from '../../shared/overlay/types.ts';
 
 /** The value of a registration; the same text for the same node. */
@@ -9,16 +10,13 @@ export const formatRegistration = ({ name, addresses, podCIDRs }: OverlayNode): 
 /** The node that a registration describes, or what is wrong with it. */
 export const readRegistration = (key: string, name: string, text: string): OverlayNode | string => {
   const value = parse(text);
-  if (!isObject(value)) return `${key} is no JSON object`;
-  if (value.name !== name) return `${key} names ${JSON.stringify(value.name)}, not this node`;
-  const { addresses, podCIDRs } = value;
-  if (!isTexts(addresses) || addresses.length === 0) return `${key}: "addresses" is no list of addresses`;
-  if (!isTexts(podCIDRs)) return `${key}: "podCIDRs" is no list of prefixes`;
-  const address = addresses.find((text) => parseAddress(text) === undefined);
-  if (address !== undefined) return `${key}: "${address}" is no address`;
-  const prefix = podCIDRs.find((text) => parseCidr(text) === undefined);
-  if (prefix !== undefined) return `${key}: "${prefix}" is no prefix`;
-  return { name, addresses, podCIDRs };
+  if (value === undefined) return `${key} is no JSON`;
+  try {
+    const node = parseOverlayNode(value, key);
+    return node.name === name ? node : `${key} names "${node.name}" and not the node it is of`;
+  } catch (error) {
+    return toCniError(error).message;
+  }
 };
 
 /** The instance that a liveness key names; '' when it names none. */
@@ -40,6 +38,3 @@ const parse = (text: string): unknown => {
     return undefined;
   }
 };
-
-const isTexts = (value: unknown): value is string[] =>
-  Array.isArray(value) && value.every((item) => typeof item === 'string');
