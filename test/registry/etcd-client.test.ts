@@ -166,8 +166,8 @@ describe('a client of etcd', () => {
     for (const value of values) {
       await client.put('/silent/a', value);
       if (Number(value) % 8 !== 0) continue;
-      const begun = await server.watchesBegun();
-      await waitUntil('the silent watch is opened anew', async () => (await server.watchesBegun()) > begun);
+      const begun = await server.callsOf('Watch');
+      await waitUntil('the silent watch is opened anew', async () => (await server.callsOf('Watch')) > begun);
     }
     await waitUntil('the last is told', () => seen.length >= values.length);
     expect(seen).toEqual(values);

@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createEtcdRegistry, type EtcdRegistryOptions } from '../../agent/registry/etcd.ts';
 import { EtcdClient } from '../../shared/store/etcd/client.ts';
@@ -51,6 +52,34 @@ describe('etcd with authentication', () => {
       code: 7,
       message: expect.stringContaining('nonexistent'),
     });
+  });
+
+  etcdTest('a token is kept for processes to come, until it is no longer valid', async () => {
+    await using server = await EtcdServer.start();
+    await server.enableAuthentication('podwire', 'right', '/podwire/');
+    const options = { ...asUser(server, 'right'), tokenDirectory: server.file('tokens') };
+    const writeAs = async (value: string): Promise<void> => {
+      const client = new EtcdClient(options);
+      await client.put('/podwire/a', value);
+      client.close();
+    };
+    await writeAs('1');
+    const calls = await server.callsOf('Authenticate');
+    await writeAs('2');
+    expect(await server.callsOf('Authenticate')).toBe(calls);
+    const [file = '', ...others] = readdirSync(server.file('tokens'));
+    expect(others).toEqual([]);
+    const path = join(server.file('tokens'), file);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    // A token of a server that has started anew since, and what a full disk leaves.
+    for (const content of ['aaaaaaaaaaaaaaaa.7', '', 'no token\n\n']) {
+      writeFileSync(path, content);
+      await writeAs('3');
+      expect(readFileSync(path, 'utf8')).not.toBe(content);
+    }
+    rmSync(server.file('tokens'), { recursive: true });
+    writeFileSync(server.file('tokens'), 'where the directory cannot be made');
+    await writeAs('4');
   });
 
   etcdTest('a client certificate with a common name is refused with what to do', async () => {

@@ -128,8 +128,8 @@ export class EtcdServer {
     return expectSuccess(await this.attempt(args));
   }
 
-  /** How many watches were begun, since this member was started. */
-  async watchesBegun(index = 0): Promise<number> {
+  /** How often a method (`Watch`, `Authenticate`) was called, since this member was started. */
+  async callsOf(method: string, index = 0): Promise<number> {
     const { tls, endpoints } = this.options;
     const [ca, cert, key] = await Promise.all(
       [tls.ca, tls.cert, tls.key].map((file) => readFile(file, 'utf8')),
@@ -138,8 +138,9 @@ export class EtcdServer {
       tls: { ca, cert, key } as Bun.TLSOptions,
       proxy: false,
     });
-    const line = /^grpc_server_started_total\{grpc_method="Watch",.*\} (\d+)$/m.exec(await response.text());
-    return Number(line?.[1]);
+    const series = `grpc_server_started_total{grpc_method="${method}",grpc_service="etcdserverpb.`;
+    const line = (await response.text()).split('\n').find((text) => text.startsWith(series));
+    return Number(line?.split(' ').at(-1));
   }
 
   attempt(args: string[]) {

@@ -33,7 +33,7 @@ export interface EtcdDatastoreOptions extends EtcdOptions {
  * options that are wrong and files that cannot be read; what fails later is `unavailable`.
  */
 export const createEtcdDatastore = (options: EtcdDatastoreOptions): Datastore => {
-  const client = new EtcdClient(options);
+  const client = new EtcdClient({ tokenDirectory: '/run/podwire/etcd', ...options });
   client.checkFiles();
   const root = `${(options.prefix ?? '/podwire').replace(/\/+$/, '')}/ipam/`;
   return {

@@ -15,6 +15,11 @@ export interface EtcdOptions {
   user?: string | undefined;
   /** Holds the user's password; a newline at the end is no part of it. Read again for each new token. */
   passwordFile?: string | undefined;
+  /**
+   * A directory, for this user alone, where the token is kept for processes to come: etcd takes some 80 ms for a
+   * password (bcrypt). Without it, each process acquires its own.
+   */
+  tokenDirectory?: string | undefined;
   /** When a call must have ended, in ms, retries included; default 5000. */
   deadlineMs?: number;
   /** When a watch that told nothing is opened anew, in ms; default 60 000. */
