@@ -9,7 +9,7 @@ import {
   encodePrefixEnd,
   encodeText,
 } from './encoding.ts';
-import { EtcdError, hasEtcdProblem, refusal } from './errors.ts';
+import { EtcdError, hasEtcdProblem, noAnswer, refusal } from './errors.ts';
 import { paused } from './pause.ts';
 import { hostOf } from './request.ts';
 
@@ -56,6 +56,8 @@ export const watchPrefix = async (
     try {
       const end = await readStream(caller, prefix, position, { ...handlers, connected }, signal);
       if (end === 'list-again') return end;
+      // By a proxy that ends what was idle, or a member that is stopped in good order. Not in a tight loop.
+      if (end === 'ended') await paused(100 + Math.random() * 100, signal);
     } catch (error) {
       if (signal.aborted) break;
       if (!(error instanceof CniError)) throw error;
@@ -89,7 +91,7 @@ const readStream = async (
   position: { next: bigint },
   handlers: Required<WatchHandlers>,
   outer: AbortSignal,
-): Promise<'silent' | 'list-again'> => {
+): Promise<'silent' | 'ended' | 'list-again'> => {
   const stop = new AbortController();
   const abort = (): void => stop.abort();
   outer.addEventListener('abort', abort);
@@ -146,9 +148,11 @@ const readStream = async (
       }
       listen(caller.options.silenceMs);
     }
-    throw new EtcdError('unanswered', `etcd at ${hostOf(stream.url)} ended the watch`, 'It is opened anew.');
-  } catch (error) {
+    if (created) return 'ended';
+    throw new EtcdError('unanswered', `etcd at ${hostOf(stream.url)} ended a watch before it began`, advice);
+  } catch (thrown) {
     if (silent && created && !outer.aborted) return 'silent';
+    const error = silent && source ? noAnswer(hostOf(source.url), caller.options.deadlineMs) : thrown;
     if (source !== undefined) {
       if (hasEtcdProblem(error, 'token')) caller.renewToken(source.token);
       else if (!outer.aborted && error instanceof EtcdError) caller.failed(source.url);
@@ -161,6 +165,8 @@ const readStream = async (
     stop.abort();
   }
 };
+
+const advice = 'See that what listens there is etcd, or passes streams on to it.';
 
 const requestOf = (prefix: string, revision: bigint): object => ({
   create_request: {
