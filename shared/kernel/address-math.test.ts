@@ -6,6 +6,7 @@ import {
   contains,
   firstHostOf,
   formatAddress,
+  formatAddressBytes,
   formatCidr,
   lastOf,
   networkOf,
@@ -34,6 +35,7 @@ describe('compared with ipaddr.js', () => {
       fc.property(ipv4, (value) => {
         const text = formatAddress({ family: 4, value });
         expect(text).toBe(ipaddr.fromByteArray(bytesOf(value, 4)).toString());
+        expect(formatAddressBytes(Uint8Array.from(bytesOf(value, 4)))).toBe(text);
         expect(parseAddress(text)).toEqual({ family: 4, value });
       }),
       { numRuns: 2000 },
@@ -46,6 +48,7 @@ describe('compared with ipaddr.js', () => {
         fc.pre(!isMapped(value));
         const theirs = ipaddr.fromByteArray(bytesOf(value, 16)) as ipaddr.IPv6;
         const text = formatAddress({ family: 6, value });
+        expect(formatAddressBytes(Uint8Array.from(bytesOf(value, 16)))).toBe(text);
         expect(text).toBe(theirs.toRFC5952String());
         for (const form of [
           text,
@@ -197,6 +200,8 @@ describe('parseCidr', () => {
 
 test('an IPv4-mapped value is written with a dotted quad', () => {
   expect(formatAddress({ family: 6, value: 0xffff_0a000001n })).toBe('::ffff:10.0.0.1');
+  expect(formatAddressBytes(Uint8Array.from(bytesOf(0xffff_0a000001n, 16)))).toBe('::ffff:10.0.0.1');
+  expect(() => formatAddressBytes(new Uint8Array(5))).toThrow(RangeError);
 });
 
 test.each([

@@ -43,9 +43,26 @@ export const parseCidr = (text: string): Cidr | undefined => {
 export const formatAddress = ({ family, value }: Address): string => {
   if (family === 4) return dottedQuad(value);
   if (isMapped({ family, value })) return `::ffff:${dottedQuad(value & LOW_32_BITS)}`;
-  const groups = Array.from({ length: 8 }, (_, index) =>
-    Number((value >> BigInt(112 - 16 * index)) & 0xffffn).toString(16),
+  return joinGroups(
+    Array.from({ length: 8 }, (_, index) => Number((value >> BigInt(112 - 16 * index)) & 0xffffn)),
   );
+};
+
+/**
+ * The same from 4 or 16 bytes in network order, without the detour by a BigInt, which for the thousands of
+ * addresses of a table takes longer than to read it. Throws RangeError for another number of bytes.
+ */
+export const formatAddressBytes = (bytes: Uint8Array): string => {
+  if (bytes.length === 4) return bytes.join('.');
+  if (bytes.length !== 16) throw new RangeError(`an address of ${bytes.length} bytes`);
+  const groups: number[] = [];
+  for (let at = 0; at < 16; at += 2) groups.push(((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0));
+  const mapped = groups[5] === 0xffff && groups.every((group, index) => index >= 5 || group === 0);
+  return mapped ? `::ffff:${bytes.subarray(12).join('.')}` : joinGroups(groups);
+};
+
+const joinGroups = (numbers: readonly number[]): string => {
+  const groups = numbers.map((group) => group.toString(16));
   const { start, length } = longestZeroRun(groups);
   if (length < 2) return groups.join(':');
   return `${groups.slice(0, start).join(':')}::${groups.slice(start + length).join(':')}`;

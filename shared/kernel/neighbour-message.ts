@@ -1,5 +1,4 @@
-import { addressOf } from './address.ts';
-import { formatAddress } from './address-math.ts';
+import { formatAddressBytes } from './address-math.ts';
 import { formatMac } from './mac.ts';
 import { encodeAttribute, encodeU32, parseAttributes, readU32, viewOf } from './netlink-message.ts';
 
@@ -56,7 +55,7 @@ export const parseNeighbour = (payload: Uint8Array): NeighbourState => {
   const view = viewOf(payload);
   const mac = attributes.get(NDA_LLADDR);
   return {
-    address: addressText(attributes.get(NDA_DST) ?? new Uint8Array()),
+    address: formatAddressBytes(attributes.get(NDA_DST) ?? new Uint8Array(4)),
     ...(mac === undefined ? {} : { mac: formatMac(mac) }),
     state: view.getUint16(8, true),
     flags: view.getUint8(10),
@@ -74,15 +73,12 @@ export const parseFdb = (payload: Uint8Array): FdbState => {
   };
   const [dst, port] = [attributes.get(NDA_DST), attributes.get(NDA_PORT)];
   const [vni, via] = [readU32(attributes.get(NDA_VNI)), readU32(attributes.get(NDA_IFINDEX))];
-  if (dst !== undefined) entry.dst = addressText(dst);
+  if (dst !== undefined) entry.dst = formatAddressBytes(dst);
   if (port !== undefined) entry.port = viewOf(port).getUint16(0);
   if (vni !== undefined) entry.vni = vni;
   if (via !== undefined) entry.via = via;
   return entry;
 };
-
-const addressText = (bytes: Uint8Array): string =>
-  formatAddress(addressOf(bytes.length === 4 ? 4 : 6, bytes));
 
 const AF_INET = 2;
 const AF_BRIDGE = 7;

@@ -1,5 +1,4 @@
-import { addressOf } from './address.ts';
-import { formatAddress } from './address-math.ts';
+import { formatAddressBytes } from './address-math.ts';
 import {
   type Attributes,
   encodeAttribute,
@@ -72,14 +71,14 @@ export const parseRoutes = (payload: Uint8Array): RouteState[] => {
   const dst = attributes.get(RTA_DST) ?? new Uint8Array(family === 4 ? 4 : 16);
   const metrics = nested(attributes.get(RTA_METRICS));
   const common = {
-    dst: `${formatAddress(addressOf(family, dst))}/${view.getUint8(1)}`,
+    dst: `${textOf(family, dst)}/${view.getUint8(1)}`,
     table: readU32(attributes.get(RTA_TABLE)) ?? view.getUint8(4),
     protocol: view.getUint8(5),
     scope: view.getUint8(6),
     ...optional('priority', readU32(attributes.get(RTA_PRIORITY))),
     ...optional('mtu', readU32(metrics.get(RTAX_MTU))),
     ...optional('advmss', readU32(metrics.get(RTAX_ADVMSS))),
-    ...optional('src', textOf(family, attributes.get(RTA_PREFSRC))),
+    ...optional('src', optionalText(family, attributes.get(RTA_PREFSRC))),
     ...optional('tos', view.getUint8(3) || undefined),
   };
   const hops = attributes.get(RTA_MULTIPATH);
@@ -108,13 +107,19 @@ const parseHops = (family: 4 | 6, bytes: Uint8Array): Hop[] => {
 };
 
 const hopOf = (family: 4 | 6, attributes: Attributes, flags: number, linkIndex: number | undefined): Hop => ({
-  ...optional('gateway', textOf(family, attributes.get(RTA_GATEWAY)) ?? viaOf(attributes.get(RTA_VIA))),
+  ...optional('gateway', optionalText(family, attributes.get(RTA_GATEWAY)) ?? viaOf(attributes.get(RTA_VIA))),
   ...optional('linkIndex', linkIndex),
   onlink: (flags & RTNH_F_ONLINK) !== 0,
 });
 
-const textOf = (family: 4 | 6, bytes: Uint8Array | undefined): string | undefined =>
-  bytes === undefined ? undefined : formatAddress(addressOf(family, bytes));
+const textOf = (family: 4 | 6, bytes: Uint8Array): string => {
+  if (bytes.length !== (family === 4 ? 4 : 16))
+    throw new RangeError('netlink: an address has a wrong length');
+  return formatAddressBytes(bytes);
+};
+
+const optionalText = (family: 4 | 6, bytes: Uint8Array | undefined): string | undefined =>
+  bytes === undefined ? undefined : textOf(family, bytes);
 
 /** RTA_VIA: a family, then an address of it. */
 const viaOf = (bytes: Uint8Array | undefined): string | undefined => {

@@ -21,7 +21,7 @@ export const readPeers = (vni: number): PeerState[] => {
  */
 export const writeOverlayState = (state: NodeState, peers: readonly PeerState[]): void => {
   const files = stateFiles(state.vni);
-  writeIfNew(files.peers, `[\n${peers.map((peer) => JSON.stringify(peer)).join(',\n')}\n]\n`);
+  writeIfNew(files.peers, `[\n${peers.map(lineOf).join(',\n')}\n]\n`);
   writeIfNew(files.node, `${JSON.stringify(state)}\n`);
 };
 
@@ -62,6 +62,18 @@ const readJson = (file: string): unknown => {
     // Somebody else wrote it: the next sync writes it anew.
     return undefined;
   }
+};
+
+/** Peers that did not change are the same objects from one sync to the next. */
+const lines = new WeakMap<PeerState, string>();
+
+const lineOf = (peer: PeerState): string => {
+  let line = lines.get(peer);
+  if (line === undefined) {
+    line = JSON.stringify(peer);
+    lines.set(peer, line);
+  }
+  return line;
 };
 
 const writeIfNew = (file: string, text: string): void => {

@@ -1,8 +1,7 @@
 import { CniError, ErrorCode } from '../cni/errors.ts';
 import { Fields, isObject, show } from '../cni/fields.ts';
 import type { JsonValue } from '../cni/types.ts';
-import { formatAddress, formatCidr, networkOf, parseAddress, parseCidr } from '../kernel/address-math.ts';
-import { addressProblem, prefixProblem } from './node-addresses.ts';
+import { readNodeAddress, readPodPrefix } from './known-texts.ts';
 import { PrefixIndex } from './prefix-index.ts';
 import type { OverlayNode } from './types.ts';
 
@@ -125,24 +124,15 @@ const textsOf = (fields: Fields, key: string): string[] => {
 };
 
 const parseNodeAddress = (text: string, fields: Fields, index: number): string => {
-  const address = parseAddress(text);
-  const problem = address === undefined ? 'must be an IP address' : addressProblem(address);
-  if (address !== undefined && problem === undefined) return formatAddress(address);
-  throw invalidItem(fields, 'addresses', index, text, `${problem}`);
+  const address = readNodeAddress(text);
+  if (typeof address === 'string') throw invalidItem(fields, 'addresses', index, text, address);
+  return address.text;
 };
 
 const parsePodPrefix = (text: string, fields: Fields, index: number): string => {
-  const cidr = parseCidr(text);
-  if (cidr === undefined)
-    throw invalidItem(fields, 'podCIDRs', index, text, 'must be a prefix such as 10.244.1.0/24');
-  const network = networkOf(cidr);
-  if (network.value !== cidr.value) {
-    const problem = `must be a network address such as ${formatCidr(network)}`;
-    throw invalidItem(fields, 'podCIDRs', index, text, problem);
-  }
-  const problem = prefixProblem(cidr);
-  if (problem !== undefined) throw invalidItem(fields, 'podCIDRs', index, text, problem);
-  return formatCidr(cidr);
+  const prefix = readPodPrefix(text);
+  if (typeof prefix === 'string') throw invalidItem(fields, 'podCIDRs', index, text, prefix);
+  return prefix.text;
 };
 
 const invalidItem = (
@@ -159,21 +149,22 @@ const invalidItem = (
   );
 
 const refuseOverlaps = (nodes: readonly OverlayNode[], where: string): void => {
-  const index = new PrefixIndex<{ prefix: string; path: string; node: string }>();
+  const index = new PrefixIndex<readonly [node: number, prefix: number]>();
+  const pathOf = (node: number, prefix: number) => `${where}[${node}].podCIDRs[${prefix}]`;
   for (const [at, { name, podCIDRs }] of nodes.entries()) {
-    for (const [item, prefix] of podCIDRs.entries()) {
-      const cidr = parseCidr(prefix);
-      if (cidr === undefined) continue;
-      const path = `${where}[${at}].podCIDRs[${item}]`;
-      const other = index.overlapping(cidr);
+    for (const [item, text] of podCIDRs.entries()) {
+      const prefix = readPodPrefix(text);
+      if (typeof prefix === 'string') continue;
+      const other = index.overlapping(prefix.cidr);
       if (other !== undefined) {
+        const holder = nodes[other[0]];
         throw new CniError(
           ErrorCode.invalidNetworkConfig,
-          `invalid configuration: "${path}" of the node ${show(name)} is ${prefix}, which overlaps ${other.prefix} of the node ${show(other.node)} ("${other.path}")`,
+          `invalid configuration: "${pathOf(at, item)}" of the node ${show(name)} is ${text}, which overlaps ${holder?.podCIDRs[other[1]]} of the node ${show(holder?.name)} ("${pathOf(...other)}")`,
           { details: 'Every pod prefix belongs to one node.' },
         );
       }
-      index.add(cidr, { prefix, path, node: name });
+      index.add(prefix.cidr, [at, item]);
     }
   }
 };

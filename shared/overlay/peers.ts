@@ -1,7 +1,8 @@
-import { type Address, bitsOf, type Cidr, parseAddress, parseCidr } from '../kernel/address-math.ts';
+import { type Address, bitsOf, type Cidr } from '../kernel/address-math.ts';
+import { readNodeAddress, readPodPrefix } from './known-texts.ts';
 import { PrefixIndex } from './prefix-index.ts';
 import type { OverlayNode, SkippedPeer, Underlay } from './types.ts';
-import { vtepMac } from './vtep.ts';
+import { linkLocalOf, vtepMac } from './vtep.ts';
 
 /** A peer whose description is sound, with what is computed from it. */
 export interface Peer {
@@ -10,8 +11,10 @@ export interface Peer {
   /** The first of its addresses that is of the underlay's family. */
   address: string;
   /** All of them. */
-  addresses: Address[];
+  addresses: { text: string; address: Address }[];
   prefixes: { text: string; cidr: Cidr }[];
+  /** The next hops of what is encapsulated: the IPv4 address of its VTEP, and the link-local one. */
+  gateways: { 4: string; 6: string };
 }
 
 /**
@@ -22,7 +25,7 @@ export const choosePeers = (
   own: OverlayNode,
   nodes: readonly OverlayNode[],
   underlay: Underlay,
-): { chosen: Peer[]; skipped: SkippedPeer[] } => {
+): { chosen: Map<string, Peer>; skipped: SkippedPeer[]; conflicts: boolean } => {
   const skipped: SkippedPeer[] = [];
   const found = nodes
     .filter(({ name }) => name !== own.name)
@@ -34,90 +37,119 @@ export const choosePeers = (
       return [];
     });
   const taken = new Taken(own, underlay, found);
-  const chosen = found.filter((peer) => {
+  const chosen = new Map<string, Peer>();
+  let conflicts = false;
+  for (const peer of found) {
     const reason = taken.refuse(peer);
-    if (reason !== undefined) skipped.push({ name: peer.name, reason });
-    return reason === undefined;
-  });
-  return { chosen, skipped };
+    if (reason === undefined) chosen.set(peer.name, peer);
+    else skipped.push({ name: peer.name, reason });
+    conflicts ||= reason !== undefined;
+  }
+  return { chosen, skipped, conflicts };
 };
 
 /** A peer, or why there can be none. */
-const describePeer = ({ name, addresses, podCIDRs }: OverlayNode, underlay: Underlay): Peer | string => {
-  if (podCIDRs.length === 0) return 'it has no pod prefix';
-  const prefixes: Peer['prefixes'] = [];
-  for (const text of podCIDRs) {
-    const cidr = parseCidr(text);
-    if (cidr === undefined) return `its pod prefix ${text} cannot be read`;
-    prefixes.push({ text, cidr });
-  }
+export const describePeer = (node: OverlayNode, underlay: Underlay): Peer | string => {
   const ipv6 = underlay.address.includes(':');
-  const address = addresses.find((text) => parseAddress(text) !== undefined && text.includes(':') === ipv6);
-  if (address === undefined) {
-    const given = addresses.length === 0 ? 'none' : addresses.join(', ');
-    return `it has no IPv${ipv6 ? 6 : 4} address (${given}), as the underlay address ${underlay.address} needs`;
+  const facts = factsOf(node);
+  if (typeof facts === 'string') return facts;
+  const address = facts.addresses.find(({ text }) => text.includes(':') === ipv6)?.text;
+  if (address === underlay.address) return `its address ${address} is the one of this node`;
+  if (address !== undefined) return { ...facts, address };
+  const given = node.addresses.length === 0 ? 'none' : node.addresses.join(', ');
+  return `it has no IPv${ipv6 ? 6 : 4} address (${given}), as the underlay address ${underlay.address} needs`;
+};
+
+export const hostPrefix = (address: Address): Cidr => ({ ...address, prefixLength: bitsOf(address.family) });
+
+type Facts = Omit<Peer, 'address'>;
+
+/** Nodes that did not change are the same objects from one sync to the next. */
+const known = new WeakMap<OverlayNode, Facts | string>();
+
+const factsOf = (node: OverlayNode): Facts | string => {
+  let facts = known.get(node);
+  if (facts === undefined) {
+    facts = computeFacts(node);
+    known.set(node, facts);
   }
-  const parsed = addresses.flatMap((text) => parseAddress(text) ?? []);
-  return { name, mac: vtepMac(name), address, addresses: parsed, prefixes };
+  return facts;
+};
+
+const computeFacts = ({ name, addresses, podCIDRs }: OverlayNode): Facts | string => {
+  if (podCIDRs.length === 0) return 'it has no pod prefix';
+  const facts: Facts = { name, mac: vtepMac(name), addresses: [], prefixes: [], gateways: { 4: '', 6: '' } };
+  for (const text of podCIDRs) {
+    const prefix = readPodPrefix(text);
+    if (typeof prefix === 'string') return `its pod prefix ${text} ${prefix}`;
+    facts.prefixes.push(prefix);
+  }
+  for (const text of addresses) {
+    const address = readNodeAddress(text);
+    if (typeof address === 'string') return `its address ${text} ${address}`;
+    facts.addresses.push(address);
+  }
+  // The network address of the first IPv4 prefix, as in `vtepAddresses`.
+  const [ipv4 = ''] = facts.prefixes.find(({ cidr }) => cidr.family === 4)?.text.split('/') ?? [];
+  facts.gateways = { 4: ipv4, 6: linkLocalOf(facts.mac) };
+  return facts;
 };
 
 /** What belongs to this node and to the peers that were chosen before. */
 class Taken {
-  readonly #own: OverlayNode;
-  readonly #underlay: Underlay;
   readonly #names = new Set<string>();
   readonly #macs = new Map<string, string>();
   readonly #prefixes = new PrefixIndex<{ text: string; holder: string }>();
   readonly #hosts = new PrefixIndex<string>();
 
   constructor(own: OverlayNode, underlay: Underlay, candidates: readonly Peer[]) {
-    this.#own = own;
-    this.#underlay = underlay;
-    this.#macs.set(vtepMac(own.name), 'this node');
+    this.#macs.set(vtepMac(own.name), THIS_NODE);
     for (const text of own.podCIDRs) {
-      const cidr = parseCidr(text);
-      if (cidr !== undefined) this.#prefixes.add(cidr, { text, holder: 'this node' });
+      const prefix = readPodPrefix(text);
+      if (typeof prefix !== 'string') this.#prefixes.add(prefix.cidr, { text, holder: THIS_NODE });
     }
-    this.#addHost(underlay.address, 'this node');
-    for (const { address, name } of candidates) this.#addHost(address, `the node "${name}"`);
+    this.#addHost(underlay.address, THIS_NODE);
+    for (const { address, name } of candidates) this.#addHost(address, name);
   }
 
   /** Why a peer cannot be used beside the others; undefined when it can, and then what it has is taken. */
   refuse(peer: Peer): string | undefined {
     const reason = this.#reason(peer);
     if (reason !== undefined) return reason;
-    const holder = `the node "${peer.name}"`;
     this.#names.add(peer.name);
-    this.#macs.set(peer.mac, holder);
-    for (const { cidr, text } of peer.prefixes) this.#prefixes.add(cidr, { text, holder });
+    this.#macs.set(peer.mac, peer.name);
+    for (const { cidr, text } of peer.prefixes) this.#prefixes.add(cidr, { text, holder: peer.name });
     return undefined;
   }
 
   #reason({ name, mac, address, prefixes }: Peer): string | undefined {
     if (this.#names.has(name)) return 'another node of that name comes first';
-    if (address === this.#underlay.address)
-      return `its address ${address} is the one of this node, "${this.#own.name}"`;
     const sameMac = this.#macs.get(mac);
     if (sameMac !== undefined)
-      return `its name gives the same MAC (${mac}) as that of ${sameMac}: rename one`;
-    const around = this.#prefixes.overlapping(hostPrefix(address));
+      return `its name gives the same MAC (${mac}) as that of ${quoted(sameMac)}: rename one`;
+    const host = readNodeAddress(address);
+    const around =
+      typeof host === 'string' ? undefined : this.#prefixes.overlapping(hostPrefix(host.address));
     if (around !== undefined)
-      return `its address ${address} is within the pod prefix ${around.text} of ${around.holder}`;
+      return `its address ${address} is within the pod prefix ${around.text} of ${quoted(around.holder)}`;
     for (const { cidr, text } of prefixes) {
       const other = this.#prefixes.overlapping(cidr);
-      if (other !== undefined) return `its pod prefix ${text} overlaps ${other.text} of ${other.holder}`;
-      const host = this.#hosts.overlapping(cidr);
-      if (host !== undefined) return `its pod prefix ${text} contains the underlay address of ${host}`;
+      if (other !== undefined)
+        return `its pod prefix ${text} overlaps ${other.text} of ${quoted(other.holder)}`;
+      const inside = this.#hosts.overlapping(cidr);
+      if (inside !== undefined)
+        return `its pod prefix ${text} contains the underlay address of ${quoted(inside)}`;
     }
     return undefined;
   }
 
   #addHost(text: string, holder: string): void {
-    this.#hosts.add(hostPrefix(text), holder);
+    const host = readNodeAddress(text);
+    if (typeof host !== 'string') this.#hosts.add(hostPrefix(host.address), holder);
   }
 }
 
-const hostPrefix = (text: string): Cidr => {
-  const address = parseAddress(text) ?? { family: 4, value: 0n };
-  return { ...address, prefixLength: bitsOf(address.family) };
-};
+/** No node's name, as these have no spaces. */
+const THIS_NODE = 'this node';
+
+const quoted = (holder: string): string => (holder === THIS_NODE ? holder : `the node "${holder}"`);

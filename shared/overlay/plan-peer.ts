@@ -1,8 +1,7 @@
-import { type Cidr, contains, formatAddress, parseCidr } from '../kernel/address-math.ts';
+import { type Cidr, contains, parseCidr } from '../kernel/address-math.ts';
 import type { WantedEntries } from './entries.ts';
 import type { Peer } from './peers.ts';
 import type { OverlayMode, PeerState, SkippedPeer, Underlay } from './types.ts';
-import { linkLocalOf, vtepAddresses } from './vtep.ts';
 
 /**
  * Adds to `entries` what leads to a peer: a route for each of its prefixes, and for what is encapsulated a
@@ -15,14 +14,13 @@ export const planPeer = (
   underlay: Underlay,
   entries: WantedEntries,
 ): { state?: PeerState; skipped: SkippedPeer[] } => {
-  const neighbourhood = mode === 'vxlan' ? undefined : neighboursOn(underlay);
-  const gateways = gatewaysOf(peer);
+  const subnets = mode === 'vxlan' ? undefined : subnetsOf(underlay);
   const reached: string[] = [];
   const skipped: SkippedPeer[] = [];
   let encapsulated = false;
   for (const { text, cidr } of peer.prefixes) {
     const { family } = cidr;
-    const neighbour = neighbourhood && addressWithin(peer, family, neighbourhood);
+    const neighbour = subnets && addressWithin(peer, family, subnets);
     if (neighbour !== undefined) {
       entries.routes.set(text, { dst: text, via: neighbour, over: 'underlay' });
     } else if (mode === 'direct') {
@@ -30,7 +28,7 @@ export const planPeer = (
       skipped.push({ name: peer.name, reason });
       continue;
     } else {
-      const via = gateways[family];
+      const via = peer.gateways[family];
       entries.routes.set(text, { dst: text, via, over: 'vtep' });
       entries.neighbours.set(via, peer.mac);
       encapsulated = true;
@@ -43,29 +41,21 @@ export const planPeer = (
   return { state: { name, address, podCIDRs: reached, via: encapsulated ? 'vxlan' : 'direct' }, skipped };
 };
 
-/** The next hops over the VTEP: IPv4 the address of the peer's VTEP, IPv6 its link-local address. */
-const gatewaysOf = ({ mac, prefixes }: Peer): { 4: string; 6: string } => ({
-  4: vtepAddresses(prefixes.map(({ text }) => text))[4] ?? '',
-  6: linkLocalOf(mac),
-});
+const known = new WeakMap<Underlay, Cidr[]>();
 
-const subnetCache = new WeakMap<Underlay, Cidr[]>();
-
-const neighboursOn = (underlay: Underlay): Cidr[] => {
-  let subnets = subnetCache.get(underlay);
+const subnetsOf = (underlay: Underlay): Cidr[] => {
+  let subnets = known.get(underlay);
   if (subnets === undefined) {
     // A subnet of a single address has no neighbours.
     subnets = underlay.subnets
       .flatMap((text) => parseCidr(text) ?? [])
       .filter(({ family, prefixLength }) => prefixLength < (family === 4 ? 32 : 128));
-    subnetCache.set(underlay, subnets);
+    known.set(underlay, subnets);
   }
   return subnets;
 };
 
-const addressWithin = (peer: Peer, family: 4 | 6, subnets: readonly Cidr[]): string | undefined => {
-  const address = peer.addresses.find(
-    (candidate) => candidate.family === family && subnets.some((subnet) => contains(subnet, candidate)),
-  );
-  return address && formatAddress(address);
-};
+const addressWithin = (peer: Peer, family: 4 | 6, subnets: readonly Cidr[]): string | undefined =>
+  peer.addresses.find(
+    ({ address }) => address.family === family && subnets.some((subnet) => contains(subnet, address)),
+  )?.text;

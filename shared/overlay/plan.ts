@@ -2,7 +2,7 @@ import { CniError, ErrorCode } from '../cni/errors.ts';
 import { contains, parseAddress, parseCidr } from '../kernel/address-math.ts';
 import { noEntries, type WantedEntries } from './entries.ts';
 import { overlayMtu } from './mtu.ts';
-import { choosePeers } from './peers.ts';
+import { choosePeers, type Peer } from './peers.ts';
 import { planPeer } from './plan-peer.ts';
 import type { NodeState, OverlayNode, OverlaySettings, PeerState, SkippedPeer, Underlay } from './types.ts';
 import { vtepAddresses, vtepDevice, vtepMac } from './vtep.ts';
@@ -29,6 +29,10 @@ export interface OverlayPlan {
   /** By name. */
   peers: PeerState[];
   skipped: SkippedPeer[];
+  /** Those that packets may be sent to, by name. */
+  chosen: Map<string, Peer>;
+  /** Whether some were skipped because of others. */
+  conflicts: boolean;
 }
 
 /**
@@ -72,15 +76,15 @@ export const planOverlay = (
     podCIDRs: own.podCIDRs,
     addresses: vtep.addresses,
   };
-  const { chosen, skipped } = choosePeers(own, nodes, underlay);
+  const { chosen, skipped, conflicts } = choosePeers(own, nodes, underlay);
   const entries = noEntries();
   const peers: PeerState[] = [];
-  for (const peer of chosen) {
+  for (const peer of chosen.values()) {
     const planned = planPeer(peer, mode, underlay, entries);
     if (planned.state !== undefined) peers.push(planned.state);
     skipped.push(...planned.skipped);
   }
-  return { state, vtep, entries, peers, skipped };
+  return { state, vtep, entries, peers, skipped, chosen, conflicts };
 };
 
 const refuseOwnPrefix = ({ name, podCIDRs }: OverlayNode, { address }: Underlay): void => {

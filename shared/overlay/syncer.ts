@@ -1,7 +1,8 @@
 import { readLink } from '../kernel/link.ts';
 import { withLock } from '../store/lock.ts';
 import type { Applied } from './apply.ts';
-import { diffEntries, sizeOf } from './diff.ts';
+import { changePlan, mergeEntries } from './change.ts';
+import { diffEntries, type EntryChanges, sizeOf } from './diff.ts';
 import type { Devices, WantedEntries } from './entries.ts';
 import { entryLines } from './lines.ts';
 import { overlayLock } from './node-state.ts';
@@ -14,15 +15,20 @@ import { detectUnderlay } from './underlay.ts';
 
 /** What is in force as far as we know. */
 interface Known {
-  plan: OverlayPlan;
+  own: OverlayNode;
+  settings: OverlaySettings;
+  nodes: Map<string, OverlayNode>;
   underlay: Underlay;
+  plan: OverlayPlan;
   entries: WantedEntries;
+  refused: Map<string, string>;
   devices: Devices;
 }
 
 /**
- * Keeps an overlay for as long as a process runs: as what is in force is known, a change of one peer is
- * compared with that, not with the kernel's tables. One for each overlay; calls must not overlap.
+ * Keeps an overlay for as long as a process runs: as what is in force is known, a change of some peers is
+ * compared with that and costs what these peers cost, not what the cluster does. One for each overlay; a
+ * call must not begin before the one before it has ended.
  */
 export class OverlaySyncer {
   #known: Known | undefined;
@@ -40,55 +46,64 @@ export class OverlaySyncer {
     const underlay = detectUnderlay(own, settings);
     const plan = planOverlay(own, nodes, settings, underlay);
     const { sync, applied } = await syncPlan(plan, underlay);
-    this.#known = known(plan, underlay, applied);
+    const byName = new Map(nodes.map((node) => [node.name, node]));
+    this.#known = {
+      ...{ own, settings, nodes: byName, underlay, plan },
+      entries: applied?.entries ?? plan.entries,
+      refused: applied?.refused ?? new Map(),
+      devices: applied?.devices ?? { vtep: indexOf(plan), underlay: underlay.index },
+    };
     return sync;
   }
 
   /**
-   * For a change of the nodes: only what differs from the last sync is written. Whatever else differs, or
-   * fails, leads to `syncAll`.
+   * For a change of the nodes: only what differs from the last sync is written. When more differs than some
+   * peers, or a line fails, this is `syncAll`.
    */
   async syncChange(
     own: OverlayNode,
     nodes: readonly OverlayNode[],
     settings: OverlaySettings,
   ): Promise<OverlaySync> {
-    const before = this.#known;
-    const underlay = detectUnderlay(own, settings);
-    if (before === undefined || !Bun.deepEquals(underlay, before.underlay)) {
-      return this.syncAll(own, nodes, settings);
+    const known = this.#known;
+    if (known === undefined || !isSameHost(known, own, settings)) return this.syncAll(own, nodes, settings);
+    const { underlay, entries, devices, refused } = known;
+    const change = changePlan(known.plan, known.nodes, own, nodes, underlay);
+    if (change === undefined) return this.syncAll(own, nodes, settings);
+    // What was refused is tried again with the kernel's tables at hand.
+    for (const table of ['routes', 'neighbours', 'fdb'] as const) {
+      for (const key of change.before[table].keys())
+        if (!entries[table].has(key)) return this.syncAll(own, nodes, settings);
     }
-    const plan = planOverlay(own, nodes, settings, underlay);
-    const isSameNode = Bun.deepEquals(plan.state, before.plan.state);
-    if (!isSameNode || readLink(plan.vtep.device)?.index !== before.devices.vtep) {
-      return this.syncAll(own, nodes, settings);
-    }
-    const changes = diffEntries(presentOf(before.entries, before.devices), plan.entries, before.devices);
-    const applied: Applied = {
-      changes: { vtep: false, added: 0, replaced: 0, removed: 0 },
-      messages: [],
-      entries: plan.entries,
-      refused: new Map(),
-      devices: before.devices,
-    };
-    if (sizeOf(changes) > 0) {
-      this.#known = undefined;
-      const lines = entryLines(changes, deviceNames(plan.vtep.device, underlay));
-      const failed = await withLock(overlayLock(plan.vtep.vni), () => runEntryLines(lines, plan.vtep.device));
-      if (failed.length > 0) return this.syncAll(own, nodes, settings);
-      countChanges(changes, 0, applied.changes);
-    }
-    this.#known = known(plan, underlay, applied);
-    return finish(plan, applied, []);
+    const changes = diffEntries(presentOf(change.before, devices), change.after, devices);
+    this.#known = undefined;
+    if (!(await carryOut(changes, change.plan, underlay))) return this.syncAll(own, nodes, settings);
+    mergeEntries(entries, change);
+    this.#known = { ...known, plan: change.plan, nodes: new Map(nodes.map((node) => [node.name, node])) };
+    const sums = { vtep: false, added: 0, replaced: 0, removed: 0 };
+    countChanges(changes, 0, sums);
+    const applied: Applied = { changes: sums, messages: [], entries, refused, devices };
+    return finish(change.plan, applied, []);
   }
 }
 
-const known = (plan: OverlayPlan, underlay: Underlay, applied: Applied | undefined): Known => ({
-  plan,
-  underlay,
-  entries: applied?.entries ?? plan.entries,
-  devices: applied?.devices ?? {
-    vtep: readLink(plan.vtep.device)?.index ?? -1,
-    underlay: underlay.index,
-  },
-});
+/** Whether all but the peers is as it was at the last sync. */
+const isSameHost = (known: Known, own: OverlayNode, settings: OverlaySettings): boolean =>
+  Bun.deepEquals(own, known.own) &&
+  Bun.deepEquals(settings, known.settings) &&
+  Bun.deepEquals(detectUnderlay(own, settings), known.underlay) &&
+  indexOf(known.plan) === known.devices.vtep;
+
+/** Whether all could be done. */
+const carryOut = async (
+  changes: EntryChanges,
+  { vtep }: OverlayPlan,
+  underlay: Underlay,
+): Promise<boolean> => {
+  if (sizeOf(changes) === 0) return true;
+  const lines = entryLines(changes, deviceNames(vtep.device, underlay));
+  const failed = await withLock(overlayLock(vtep.vni), () => runEntryLines(lines, vtep.device));
+  return failed.length === 0;
+};
+
+const indexOf = ({ vtep }: OverlayPlan): number => readLink(vtep.device)?.index ?? -1;
