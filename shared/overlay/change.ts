@@ -2,7 +2,7 @@ import { type Cidr, contains } from '../kernel/address-math.ts';
 import { noEntries, type WantedEntries } from './entries.ts';
 import { readNodeAddress, readPodPrefix } from './known-texts.ts';
 import { describePeer, hostPrefix, type Peer } from './peers.ts';
-import type { OverlayPlan } from './plan.ts';
+import { byName, type OverlayPlan } from './plan.ts';
 import { planPeer } from './plan-peer.ts';
 import type { OverlayNode, PeerState, SkippedPeer, Underlay } from './types.ts';
 
@@ -52,7 +52,8 @@ export const changePlan = (
     if (planned.state !== undefined) states.push(planned.state);
     skipped.push(...planned.skipped);
   }
-  states.sort((a, b) => (a.name < b.name ? -1 : 1));
+  states.sort(byName);
+  skipped.sort(byName);
   return { plan: { ...known, chosen: peers, peers: states, skipped }, before, after };
 };
 

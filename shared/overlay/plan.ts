@@ -84,8 +84,12 @@ export const planOverlay = (
     if (planned.state !== undefined) peers.push(planned.state);
     skipped.push(...planned.skipped);
   }
+  skipped.sort(byName);
   return { state, vtep, entries, peers, skipped, chosen, conflicts };
 };
+
+export const byName = (a: { name: string }, b: { name: string }): number =>
+  a.name < b.name ? -1 : Number(a.name > b.name);
 
 const refuseOwnPrefix = ({ name, podCIDRs }: OverlayNode, { address }: Underlay): void => {
   const host = parseAddress(address);

@@ -42,7 +42,7 @@ class FamilyIndex<T> {
     exact.set(this.#key(prefix, prefixLength), entry);
     this.#all.push(entry);
     for (const [length, longer] of this.#longer) {
-      if (length < prefixLength) longer.set(this.#key(prefix, length), value);
+      if (length < prefixLength) addFirst(longer, this.#key(prefix, length), value);
     }
   }
 
@@ -61,7 +61,7 @@ class FamilyIndex<T> {
     if (longer !== undefined) return longer;
     longer = new Map();
     for (const { prefix, value } of this.#all) {
-      if (prefix.prefixLength > length) longer.set(this.#key(prefix, length), value);
+      if (prefix.prefixLength > length) addFirst(longer, this.#key(prefix, length), value);
     }
     this.#longer.set(length, longer);
     return longer;
@@ -71,3 +71,7 @@ class FamilyIndex<T> {
     return this.#bits === 32 ? Math.floor(Number(value) / 2 ** (32 - length)) : value >> BigInt(128 - length);
   }
 }
+
+const addFirst = <T>(map: Map<Key, T>, key: Key, value: T): void => {
+  if (!map.has(key)) map.set(key, value);
+};

@@ -1,6 +1,6 @@
 import type { Fields } from '../cni/fields.ts';
 import { formatAddress, parseAddress } from '../kernel/address-math.ts';
-import { type OverlayMode, type OverlaySettings, overlayDefaults } from './types.ts';
+import { type OverlayMode, type OverlaySettings, overlayDefaults, overlayModes } from './types.ts';
 
 /**
  * The keys `vni`, `port`, `mode`, `underlay` and `mtu` of a configuration. Throws CniError 7 that names the
@@ -23,8 +23,7 @@ const MAX_VNI = 0xff_ff_ff;
 /** RFC 791: what every host must take in one piece. */
 const MIN_MTU = 576;
 
-const isMode = (text: string): text is OverlayMode =>
-  text === 'vxlan' || text === 'direct' || text === 'cross-subnet';
+const isMode = (text: string): text is OverlayMode => overlayModes.some((mode) => mode === text);
 
 const underlayOf = (fields: Fields): string | undefined => {
   const text = fields.string('underlay');

@@ -9,7 +9,9 @@ export interface OverlayNode {
 }
 
 /** How a peer's pods are reached: encapsulated always, never, or only where the peer is not a neighbour. */
-export type OverlayMode = 'vxlan' | 'direct' | 'cross-subnet';
+export type OverlayMode = (typeof overlayModes)[number];
+
+export const overlayModes = ['vxlan', 'direct', 'cross-subnet'] as const;
 
 /** What all nodes of an overlay have in common, and what this one may be told. */
 export interface OverlaySettings {
