@@ -11,8 +11,8 @@ export interface Attempt {
 }
 
 /**
- * A request that failed. CniError 11 where trying again may help (no answer, overloaded, server's own failure),
- * else 5. Names verb, resource, HTTP status and, for 403, the RBAC rule that is missing.
+ * A request that failed. CniError 11 where trying again may help (no answer, overloaded, server's own failure), else
+ * 5. Names verb, resource, HTTP status and, for 403, the RBAC rule that is missing.
  */
 export class KubernetesFailure extends CniError {
   /** The HTTP status, or that of the Status object; 0 without an answer. */
@@ -27,7 +27,7 @@ export class KubernetesFailure extends CniError {
     { status, reason, message, details, retryAfterMs, cause }: FailureDescription,
   ) {
     const what = `${verb} ${resourceName(resource)}${name === undefined ? '' : ` "${name}"`}`;
-    const code = isTransient(status) ? ErrorCode.tryAgainLater : ErrorCode.ioFailure;
+    const code = isTransient(status, reason) ? ErrorCode.tryAgainLater : ErrorCode.ioFailure;
     super(code, `Kubernetes: ${what}: ${message}`, { details, cause });
     this.status = status;
     this.reason = reason;
@@ -36,7 +36,7 @@ export class KubernetesFailure extends CniError {
 
   /** Whether the same request may succeed later. */
   get transient(): boolean {
-    return isTransient(this.status);
+    return isTransient(this.status, this.reason);
   }
 }
 
@@ -88,8 +88,11 @@ export const noAnswer = (attempt: Attempt, server: string, thrown: unknown): Kub
 export const missingRule = ({ verb, resource }: Attempt): string =>
   JSON.stringify({ apiGroups: [resource.group], resources: [resource.plural], verbs: [verb] });
 
-const isTransient = (status: number): boolean =>
-  status === 0 || status === 408 || status === 429 || status >= 500;
+const isTransient = (status: number, reason: string): boolean =>
+  status === 0 ? !isCertificate(reason) : status === 408 || status === 429 || status >= 500;
+
+/** Whether the connection was refused by us, for what the server's certificate is. */
+const isCertificate = (reason: string): boolean => /CERT|SIGNATURE|SELF_SIGNED|ISSUER/.test(reason);
 
 const statusObject = (body: string): { code?: unknown; reason?: unknown; message?: unknown } => {
   try {
@@ -117,7 +120,7 @@ const adviceFor = (
 };
 
 const connectionAdvice = (reason: string): string => {
-  if (/CERT|SIGNATURE|SELF_SIGNED|ISSUER/.test(reason)) {
+  if (isCertificate(reason)) {
     return "The server's certificate is not the expected one: see certificate-authority and tls-server-name.";
   }
   return 'See that the API server runs and that this node reaches it.';
