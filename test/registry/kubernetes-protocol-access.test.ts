@@ -5,6 +5,7 @@ import { createKubernetesRegistry } from '../../agent/registry/kubernetes.ts';
 import type { KubernetesAccess } from '../../shared/store/kubernetes/access.ts';
 import { inClusterAccess } from '../../shared/store/kubernetes/in-cluster.ts';
 import { loadKubeconfig } from '../../shared/store/kubernetes/kubeconfig.ts';
+import { runProcess, systemPath } from '../support/process.ts';
 import { Authority } from './certificates.ts';
 import { nodeObject } from './node-object.ts';
 import { ScriptedApiServer } from './scripted-api-server.ts';
@@ -221,6 +222,37 @@ describe('a kubeconfig', () => {
     );
     const http = kubeconfig('token: x', '', 'http://127.0.0.1:8080');
     expect((await failure(() => loadKubeconfig(http))).message).toContain('no URL that begins with https://');
+  });
+});
+
+describe('an environment that would weaken the connection', () => {
+  const hostile = {
+    HTTPS_PROXY: 'http://127.0.0.1:1',
+    https_proxy: 'http://127.0.0.1:1',
+    HTTP_PROXY: 'http://127.0.0.1:1',
+    NODE_TLS_REJECT_UNAUTHORIZED: '0',
+    BUN_CONFIG_VERBOSE_FETCH: 'curl',
+  };
+  const listed = async (path: string) => {
+    const fixture = join(import.meta.dirname, 'list-nodes.fixture.ts');
+    return runProcess([process.execPath, fixture, path], { env: { PATH: systemPath, ...hostile } });
+  };
+
+  test('does not: no proxy is asked, and nothing secret is printed', async () => {
+    const { stdout, stderr } = await listed(kubeconfig('token: s3cret'));
+    expect(stdout).toBe('n1\n');
+    expect(stderr).not.toContain('s3cret');
+    expect(tokensSeen()).toEqual(['s3cret']);
+  });
+
+  test('does not: the server is verified', async () => {
+    const other = await Authority.create();
+    const path = kubeconfig('token: s3cret', `certificate-authority-data: ${base64(other.own.cert)}`);
+    other.dispose();
+    const { stdout, stderr } = await listed(path);
+    expect(stdout).toContain('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
+    expect(stdout + stderr).not.toContain('s3cret');
+    expect(server.requests).toEqual([]);
   });
 });
 
