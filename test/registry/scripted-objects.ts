@@ -19,16 +19,29 @@ export class Refusal {
   readonly code: number;
   readonly reason: string;
   readonly message: string;
+  readonly name: string | undefined;
 
-  constructor(code: number, reason: string, message: string) {
+  /** `name` is that of the object which it is about. */
+  constructor(code: number, reason: string, message: string, name?: string) {
+    this.name = name;
     this.code = code;
     this.reason = reason;
     this.message = message;
   }
 
   get body(): JsonObject {
-    const { code, reason, message } = this;
-    return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, reason, code };
+    const { code, reason, message, name } = this;
+    const details = name === undefined ? {} : { name };
+    return {
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Failure',
+      message,
+      reason,
+      details,
+      code,
+    };
   }
 }
 
@@ -56,7 +69,7 @@ export class ScriptedObjects {
   create(collection: string, given: JsonObject): KubernetesObject | Refusal {
     const { name } = (given as KubernetesObject).metadata;
     if (this.#objects.get(collection)?.has(name)) {
-      return new Refusal(409, 'AlreadyExists', `${collection} "${name}" already exists`);
+      return new Refusal(409, 'AlreadyExists', `${collection} "${name}" already exists`, name);
     }
     return this.#store('ADDED', collection, given, crypto.randomUUID());
   }
@@ -132,11 +145,12 @@ export class ScriptedObjects {
 }
 
 const notFound = (collection: string, name: string) =>
-  new Refusal(404, 'NotFound', `${collection} "${name}" not found`);
+  new Refusal(404, 'NotFound', `${collection} "${name}" not found`, name);
 
 const conflict = (collection: string, name: string) =>
   new Refusal(
     409,
     'Conflict',
     `Operation cannot be fulfilled on ${collection} "${name}": the object has been modified`,
+    name,
   );

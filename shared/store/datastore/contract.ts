@@ -218,7 +218,7 @@ export const datastoreContract = (name: string, make: () => Promise<DatastoreUnd
 const path = (index: number): string => `blocks/10-244-${index}-0-26`;
 
 const block = (index: number, node: string): BlockValue => ({
-  cidr: `10.244.${index}.0/26`,
+  cidr: `10.${244 + (index >> 8)}.${index & 255}.0/26`,
   pool: 'default',
   node,
   network: 'pods',

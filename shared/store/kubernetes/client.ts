@@ -133,8 +133,8 @@ const attempted = async <T>(
   );
   try {
     const either = signal === undefined ? end.signal : AbortSignal.any([end.signal, signal]);
-    // While there is time for another attempt, one that hangs must not use it up.
-    const headMs = Math.min(leftMs, LONGEST_HEAD_MS);
+    // An attempt to read that hangs must leave time for another; a write has only one.
+    const headMs = request.method === 'GET' ? Math.min(leftMs, LONGEST_HEAD_MS) : leftMs;
     const response = await transport.send({ ...request, signal: either, headMs });
     return await read(response).catch((error) => {
       throw error instanceof KubernetesFailure ? error : noAnswer(request, transport.server, error);

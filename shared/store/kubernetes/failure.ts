@@ -17,7 +17,10 @@ export interface Attempt {
 export class KubernetesFailure extends CniError {
   /** The HTTP status, or that of the Status object; 0 without an answer. */
   readonly status: number;
-  /** The machine-readable one of the Status object: `AlreadyExists`, `Conflict`, `Expired` …; or the system's error name. */
+  /**
+   * The machine-readable one of the Status object: `AlreadyExists`, `Conflict`, `Expired` …, where `NotFound` is only
+   * said of an object and `NoResource` of its kind; or the system's error name.
+   */
   readonly reason: string;
   /** How long the server asks to wait (ms). */
   readonly retryAfterMs: number | undefined;
@@ -58,14 +61,15 @@ export const failureOf = (
 ): KubernetesFailure => {
   const said = statusObject(body);
   const status = typeof said.code === 'number' ? said.code : httpStatus;
-  const reason = typeof said.reason === 'string' ? said.reason : '';
+  const named = isObject(said.details) && typeof said.details.name === 'string';
+  const reason = status === 404 && !named ? 'NoResource' : typeof said.reason === 'string' ? said.reason : '';
   const words = typeof said.message === 'string' && said.message !== '' ? said.message : reason;
   const seconds = Number(retryAfter ?? Number.NaN);
   return new KubernetesFailure(attempt, {
     status,
     reason,
     message: words === '' ? `HTTP ${status}` : `HTTP ${status}: ${words.slice(0, LONGEST_WORDS)}`,
-    details: adviceFor(status, attempt, { source, credentials }),
+    details: adviceFor(status, reason, attempt, { source, credentials }),
     retryAfterMs: seconds >= 0 ? seconds * 1000 : undefined,
   });
 };
@@ -94,7 +98,14 @@ const isTransient = (status: number, reason: string): boolean =>
 /** Whether the connection was refused by us, for what the server's certificate is. */
 const isCertificate = (reason: string): boolean => /CERT|SIGNATURE|SELF_SIGNED|ISSUER/.test(reason);
 
-const statusObject = (body: string): { code?: unknown; reason?: unknown; message?: unknown } => {
+interface StatusObject {
+  code?: unknown;
+  reason?: unknown;
+  message?: unknown;
+  details?: unknown;
+}
+
+const statusObject = (body: string): StatusObject => {
   try {
     const value: unknown = JSON.parse(body);
     return isObject(value) && value.kind === 'Status' ? value : {};
@@ -105,6 +116,7 @@ const statusObject = (body: string): { code?: unknown; reason?: unknown; message
 
 const adviceFor = (
   status: number,
+  reason: string,
   attempt: Attempt,
   { source, credentials }: { source: string; credentials: string },
 ): string | undefined => {
@@ -113,8 +125,8 @@ const adviceFor = (
     const kind = attempt.resource.namespace === undefined ? 'ClusterRole' : 'Role';
     return `Bind a ${kind} with the rule ${missingRule(attempt)} to who this is (${source}).`;
   }
-  if (status === 404 && attempt.name === undefined && attempt.resource.group !== '') {
-    return `The server has no ${resourceName(attempt.resource)} in ${attempt.resource.version}: apply its CustomResourceDefinition.`;
+  if (reason === 'NoResource' && attempt.resource.group !== '') {
+    return `The server has no ${resourceName(attempt.resource)} of ${attempt.resource.version}: apply its CustomResourceDefinition.`;
   }
   return undefined;
 };

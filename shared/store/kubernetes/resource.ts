@@ -38,6 +38,6 @@ export const resourcePath = (
     .map((piece, index) => (index === 0 ? piece : encodeURIComponent(piece)))
     .join('/');
 
-/** As RBAC and kubectl write it: `nodes`, `podwireblocks.ipam.podwire.io`. */
+/** As RBAC and kubectl write it: `nodes`, `podwireblocks.ipam.podwire.dev`. */
 export const resourceName = ({ group, plural }: Resource): string =>
   group === '' ? plural : `${plural}.${group}`;
