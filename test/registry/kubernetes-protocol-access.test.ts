@@ -1,8 +1,18 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createKubernetesRegistry } from '../../agent/registry/kubernetes.ts';
 import type { KubernetesAccess } from '../../shared/store/kubernetes/access.ts';
+import { writeHostKubeconfig } from '../../shared/store/kubernetes/host-kubeconfig.ts';
 import { inClusterAccess } from '../../shared/store/kubernetes/in-cluster.ts';
 import { loadKubeconfig } from '../../shared/store/kubernetes/kubeconfig.ts';
 import { runProcess, systemPath } from '../support/process.ts';
@@ -222,6 +232,33 @@ describe('a kubeconfig', () => {
     );
     const http = kubeconfig('token: x', '', 'http://127.0.0.1:8080');
     expect((await failure(() => loadKubeconfig(http))).message).toContain('no URL that begins with https://');
+  });
+});
+
+describe('the kubeconfig that the agent leaves for plugins', () => {
+  test('gives them its access, and follows its token', async () => {
+    write('account/token', 'first\n');
+    write('account/ca.crt', authority.own.cert);
+    const { port } = new URL(server.url);
+    const environment = { KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: port };
+    const access = inClusterAccess(environment, join(directory, 'account'));
+    const path = join(directory, 'run/kubeconfig');
+    expect(await writeHostKubeconfig(access, path)).toBe(true);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    server.tokens = new Set(['first']);
+    expect(await names(loadKubeconfig(path))).toEqual(['n1']);
+    expect(await writeHostKubeconfig(access, path)).toBe(false);
+    write('account/token', 'second\n');
+    server.tokens = new Set(['second']);
+    expect(await writeHostKubeconfig(access, path)).toBe(true);
+    expect(await names(loadKubeconfig(path))).toEqual(['n1']);
+  });
+
+  test('is not written without credentials', async () => {
+    const path = join(directory, 'kubeconfig');
+    const { message } = await failure(() => writeHostKubeconfig(server.access(), path));
+    expect(message).toContain('there is nothing to write into a kubeconfig');
+    expect(existsSync(path)).toBe(false);
   });
 });
 
