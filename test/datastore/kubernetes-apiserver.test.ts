@@ -4,9 +4,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { isObject } from '../../shared/cni/fields.ts';
 import type { JsonObject } from '../../shared/cni/types.ts';
 import { datastoreContract } from '../../shared/store/datastore/contract.ts';
-import { collections } from '../../shared/store/datastore/datastore.ts';
+import { collections, type StoredRecord } from '../../shared/store/datastore/datastore.ts';
 import { createKubernetesDatastore } from '../../shared/store/datastore/kubernetes.ts';
 import { kinds } from '../../shared/store/datastore/kubernetes-kinds.ts';
+import { poolStatuses, publishPoolStatuses } from '../../shared/store/datastore/kubernetes-status.ts';
 import { KubeApiServer, lackingApiServer } from '../registry/kube-apiserver.ts';
 import { skipFor } from '../support/needs.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -136,5 +137,41 @@ describe('the schemas', () => {
     });
     await store.remove(record);
     store.close();
+  });
+});
+
+describe('the status of a pool', () => {
+  beforeEach((context) => skipFor(context, lacking));
+  const block = (index: number, node: string) => ({
+    cidr: `10.244.${index}.0/26`,
+    pool: 'all',
+    node,
+    network: 'pods',
+  });
+
+  test('is written by one node, when it changed, and is no part of the record', async () => {
+    const store = createKubernetesDatastore(server.access('admin-token'));
+    const pool = { cidr: '10.244.0.0/16' };
+    await store.create('pools/all', pool);
+    const made = [block(1, 'n1'), block(2, 'n1'), block(3, 'n2')];
+    for (const [index, value] of made.entries()) await store.create(`blocks/b${index}`, value);
+    const view = { blocks: await store.list('blocks/'), addresses: [] };
+    expect(poolStatuses('n2', view)).toEqual(new Map());
+    const statuses = poolStatuses('n1', view);
+    expect(statuses).toEqual(new Map([['all', { claimedBlocks: 3, nodes: 2, fixedAddresses: 0 }]]));
+    await publishPoolStatuses(
+      server.admin,
+      new Map([...statuses, ['gone', { claimedBlocks: 1, nodes: 1, fixedAddresses: 0 }]]),
+    );
+    const written = await store.get('pools/all');
+    expect(written?.value).toEqual(pool);
+    expect((await server.admin.get(kinds.pools.resource, 'all'))?.status).toEqual(statuses.get('all'));
+    await publishPoolStatuses(server.admin, statuses);
+    expect(await store.get('pools/all')).toEqual(written);
+    // Nor is it lost when the record is replaced.
+    await store.replace(written as StoredRecord, { ...pool, disabled: true });
+    expect((await server.admin.get(kinds.pools.resource, 'all'))?.status).toEqual(statuses.get('all'));
+    store.close();
+    await empty();
   });
 });

@@ -151,16 +151,18 @@ export class ScriptedApiServer {
   }
 
   #serve({ method, path, query }: SeenRequest, body: JsonObject | undefined): Response | { watch: string } {
-    const match = /^(\/api\/v1|\/apis\/[^/]+\/[^/]+)\/([^/]+)(?:\/([^/]+))?$/.exec(path);
+    const match = /^(\/api\/v1|\/apis\/[^/]+\/[^/]+)\/([^/]+)(?:\/([^/]+)(\/status)?)?$/.exec(path);
     if (match === null)
       return status(new Refusal(404, 'NotFound', 'the server could not find the requested resource'));
-    const [, root, plural, name] = match;
+    const [, root, plural, name, part] = match;
     const collection = `${root}/${plural}`;
     if (name === undefined) {
       if (method === 'POST') return answerWith(this.objects.create(collection, body ?? {}), 201);
       return query.watch === 'true' ? { watch: collection } : this.#list(collection, query);
     }
-    if (method === 'PUT') return answerWith(this.objects.replace(collection, name, body as KubernetesObject));
+    if (method === 'PUT') {
+      return answerWith(this.objects.replace(collection, name, body as KubernetesObject, part !== undefined));
+    }
     if (method === 'DELETE')
       return answerWith(
         this.objects.remove(collection, name, body?.preconditions as Precondition | undefined),

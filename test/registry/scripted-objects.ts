@@ -74,7 +74,13 @@ export class ScriptedObjects {
     return this.#store('ADDED', collection, given, crypto.randomUUID());
   }
 
-  replace(collection: string, name: string, given: KubernetesObject): KubernetesObject | Refusal {
+  /** Replaces what is below `status`, or everything else. */
+  replace(
+    collection: string,
+    name: string,
+    given: KubernetesObject,
+    ofStatus = false,
+  ): KubernetesObject | Refusal {
     const now = this.get(collection, name);
     if (now instanceof Refusal) return now;
     const { resourceVersion, uid } = given.metadata;
@@ -84,7 +90,10 @@ export class ScriptedObjects {
     ) {
       return conflict(collection, name);
     }
-    return this.#store('MODIFIED', collection, given, now.metadata.uid ?? '');
+    const { status: before, ...rest } = now;
+    const status = ofStatus ? given.status : before;
+    const object = { ...(ofStatus ? rest : given), ...(status !== undefined && { status }) };
+    return this.#store('MODIFIED', collection, object, now.metadata.uid ?? '');
   }
 
   remove(collection: string, name: string, { resourceVersion, uid }: Precondition = {}) {

@@ -21,6 +21,8 @@ export interface ListAndWatchOptions<T> {
   signal: AbortSignal;
   /** What the first list may be: from the server's memory (`any`), which spares its database when all nodes start. */
   first?: 'latest' | 'any';
+  /** Which objects, such as `metadata.name=n1`; all unless given. */
+  fieldSelector?: string | undefined;
   timing?: ListAndWatchTiming;
 }
 
@@ -77,13 +79,14 @@ interface State<T> {
 }
 
 const list = async <T>(options: ListAndWatchOptions<T>, state: State<T>): Promise<void> => {
-  const { client, resource, project, signal, first = 'latest' } = options;
+  const { client, resource, project, fieldSelector, signal, first = 'latest' } = options;
   const { items, resourceVersion } = await client.list(resource, {
     project: (object): [string, T] | undefined => {
       const projected = project(object);
       return projected === undefined ? undefined : [object.metadata.name, projected];
     },
     consistency: state.listed ? 'latest' : first,
+    fieldSelector,
     signal,
   });
   if (signal.aborted) return;
@@ -99,10 +102,11 @@ const watch = async <T>(
   state: State<T>,
   opened: () => void,
 ): Promise<void> => {
-  const { client, resource, signal, timing = defaults } = options;
+  const { client, resource, fieldSelector, signal, timing = defaults } = options;
   if (signal.aborted || state.resourceVersion === undefined) return;
   await client.watch(resource, {
     resourceVersion: state.resourceVersion,
+    fieldSelector,
     signal,
     timing,
     opened: () => {

@@ -9,6 +9,8 @@ export interface ListOptions<T> extends CallOptions {
   project(object: KubernetesObject): T | undefined;
   /** `any`: from the API server's memory, which may lag; `latest`, the default: every write that was answered. */
   consistency?: 'latest' | 'any';
+  /** Which of them, such as `metadata.name=n1`; all unless given. */
+  fieldSelector?: string | undefined;
   /** Objects in a page; default 500. */
   pageSize?: number | undefined;
 }
@@ -45,7 +47,7 @@ export const listPages = async <T>(
 
 const walk = async <T>(
   resource: Resource,
-  { project, consistency, deadlineMs = PAGE_DEADLINE_MS, signal }: ListOptions<T>,
+  { project, consistency, fieldSelector, deadlineMs = PAGE_DEADLINE_MS, signal }: ListOptions<T>,
   readPage: ReadPage,
   limit: number,
 ): Promise<Listed<T>> => {
@@ -53,6 +55,7 @@ const walk = async <T>(
   for (let next = ''; ; ) {
     const query = new URLSearchParams({
       ...(limit > 0 && { limit: String(limit) }),
+      ...(fieldSelector !== undefined && { fieldSelector }),
       ...(next !== '' && { continue: next }),
       ...(next === '' && consistency === 'any' && { resourceVersion: '0' }),
     });

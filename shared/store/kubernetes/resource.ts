@@ -12,11 +12,18 @@ export interface Resource {
 
 export const nodesResource: Resource = { group: '', version: 'v1', plural: 'nodes' };
 
+export const namespacesResource: Resource = { group: '', version: 'v1', plural: 'namespaces' };
+
 /** An object as the API server has it; what is below `metadata` depends on its kind. */
 export type KubernetesObject = JsonObject & { metadata: ObjectMetadata };
 
 // Types and not interfaces: only these can be given where a JsonObject is wanted.
-export type ObjectMetadata = JsonObject & { name: string; uid?: string; resourceVersion?: string };
+export type ObjectMetadata = JsonObject & {
+  name: string;
+  uid?: string;
+  resourceVersion?: string;
+  labels?: JsonObject;
+};
 
 /** What a request does, as RBAC calls it. */
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'delete';

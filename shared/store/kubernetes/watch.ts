@@ -10,6 +10,8 @@ export interface WatchOptions {
   opened?(): void;
   /** What came, in order, as much at once as arrived at once. `resourceVersion` is the state that is known then. */
   events(events: WatchEvent[], resourceVersion: string): void;
+  /** As in the list that it follows. */
+  fieldSelector?: string | undefined;
   signal: AbortSignal;
   timing?: WatchTiming;
 }
@@ -37,12 +39,13 @@ export const watchOnce = async (
   resource: Resource,
   options: WatchOptions,
 ): Promise<void> => {
-  const { signal, timing = defaultTiming } = options;
+  const { signal, fieldSelector, timing = defaultTiming } = options;
   const attempt: Attempt = { verb: 'watch', resource };
   const query = new URLSearchParams({
     watch: 'true',
     allowWatchBookmarks: 'true',
     resourceVersion: options.resourceVersion,
+    ...(fieldSelector !== undefined && { fieldSelector }),
     // At random, so that the watches of many nodes do not end together.
     timeoutSeconds: String(Math.ceil((timing.lifeMs * (1 + Math.random())) / 2000)),
   });
