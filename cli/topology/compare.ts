@@ -1,58 +1,68 @@
-import type { LinkState } from '../../shared/kernel/link.ts';
-import type { RouteState } from '../../shared/kernel/route.ts';
+import { type PresentEntries, ROUTE_PROTOCOL } from '../../shared/overlay/entries.ts';
 import type { NodeState, PeerState } from '../../shared/overlay/types.ts';
+import { vtepMac } from '../../shared/overlay/vtep.ts';
 import type { TopologyOverlay } from './model.ts';
 
-/** What the kernel has, of all that matters for an overlay. */
-export interface KernelView {
-  links: LinkState[];
-  routes: RouteState[];
-  /** Of the VTEP, in CIDR notation. */
-  vtepAddresses: string[];
+/** What the kernel has of an overlay. */
+export interface KernelView extends PresentEntries {
+  /** What is wrong with the VTEP itself. */
+  vtepProblems: string[];
+  /** Interface indices; undefined when there is no such device. */
+  vtep: number | undefined;
+  underlay: number | undefined;
 }
 
-/** An overlay as the last sync left it, with what the kernel has otherwise since. Pure. */
+/** An overlay as the last sync left it, with how the kernel differs since. Pure. */
 export const compareWithKernel = (
   node: NodeState,
   peers: PeerState[],
   kernel: KernelView,
 ): TopologyOverlay => {
-  const { vni, port, mode, device, mac, mtu, addresses, underlay, podCIDRs } = node;
+  const { version: _, node: __, ...state } = node;
   return {
-    vni,
-    port,
-    mode,
-    device,
-    mac,
-    mtu,
-    addresses,
-    underlay,
-    podCIDRs,
-    peers: peers.map((peer) => ({ ...peer, problems: routeProblems(node, peer, kernel) })),
-    problems: vtepProblems(node, kernel),
+    ...state,
+    peers: peers.map((peer) => ({ ...peer, problems: peerProblems(node, peer, kernel) })),
+    problems: kernel.vtepProblems.map((problem) => `${node.device}: ${problem}`),
   };
 };
 
-const vtepProblems = (node: NodeState, { links, vtepAddresses }: KernelView): string[] => {
-  const vtep = links.find(({ name }) => name === node.device);
-  if (vtep === undefined) return [`${node.device} is gone`];
-  const missing = node.addresses.filter((address) => !vtepAddresses.includes(address));
+const peerProblems = (node: NodeState, peer: PeerState, kernel: KernelView): string[] => {
+  // Without the VTEP all of that is missing.
+  if (peer.via === 'vxlan' && kernel.vtep === undefined) return [];
+  const device = peer.via === 'vxlan' ? node.device : node.underlay.device;
+  const unrouted = peer.podCIDRs.filter((prefix) => !isRouted(prefix, peer, kernel));
   return [
-    ...(vtep.kind === 'vxlan' ? [] : [`${node.device} is no VXLAN device`]),
-    ...(vtep.up ? [] : [`${node.device} is down`]),
-    ...(vtep.mac === node.mac ? [] : [`${node.device} has the MAC ${vtep.mac} instead of ${node.mac}`]),
-    ...(vtep.mtu === node.mtu ? [] : [`${node.device} has the MTU ${vtep.mtu} instead of ${node.mtu}`]),
-    ...missing.map((address) => `${node.device} lacks the address ${address}`),
+    ...unrouted.map((prefix) => `no route to ${prefix} by ${device}`),
+    ...(peer.via === 'vxlan' ? encapsulationProblems(peer, kernel) : []),
   ];
 };
 
-const routeProblems = (node: NodeState, peer: PeerState, { links, routes }: KernelView): string[] => {
-  const device = peer.via === 'vxlan' ? node.device : node.underlay.device;
-  const index = links.find(({ name }) => name === device)?.index;
-  return peer.podCIDRs
-    .filter((prefix) => {
-      const there = routes.filter(({ dst, linkIndex }) => dst === prefix && linkIndex === index);
-      return index === undefined || there.length === 0;
-    })
-    .map((prefix) => `no route to ${prefix} by ${device}`);
+/** Of a peer that is reached by the VTEP, one family may be routed directly. */
+const isRouted = (prefix: string, { via }: PeerState, { routes, vtep, underlay }: KernelView): boolean =>
+  routes.some(
+    ({ dst, linkIndex, protocol }) =>
+      dst === prefix &&
+      linkIndex !== undefined &&
+      ((via === 'vxlan' && linkIndex === vtep) || (linkIndex === underlay && protocol === ROUTE_PROTOCOL)),
+  );
+
+const encapsulationProblems = (
+  { name, address, podCIDRs }: PeerState,
+  { routes, neighbours, fdb, vtep }: KernelView,
+): string[] => {
+  const mac = vtepMac(name);
+  const gateways = new Set(
+    routes
+      .filter(({ dst, linkIndex }) => linkIndex === vtep && podCIDRs.includes(dst))
+      .flatMap(({ gateway }) => gateway ?? []),
+  );
+  const unresolved = [...gateways].filter(
+    (gateway) => !neighbours.some((entry) => entry.address === gateway && entry.mac === mac),
+  );
+  return [
+    ...unresolved.map((gateway) => `no neighbour entry that leads ${gateway} to ${mac}`),
+    ...(fdb.some((entry) => entry.mac === mac && entry.dst === address)
+      ? []
+      : [`no FDB entry that leads ${mac} to ${address}`]),
+  ];
 };

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
-import { readAddresses } from '../../shared/kernel/address.ts';
 import { type LinkState, listLinks } from '../../shared/kernel/link.ts';
-import { type RouteState, readRoutes } from '../../shared/kernel/route.ts';
+import { checkVtep } from '../../shared/overlay/check.ts';
+import { readEntries } from '../../shared/overlay/read.ts';
 import type { NodeState, PeerState } from '../../shared/overlay/types.ts';
 import { scanAttachments } from '../../shared/store/attachment-scan.ts';
 import { attachmentsDirectory } from '../../shared/store/attachments.ts';
@@ -16,31 +16,27 @@ import { listOverlays } from './overlay-files.ts';
 export const observeNode = (): Topology => {
   const links = listLinks();
   const states = listOverlays();
-  const routes = states.length === 0 ? [] : [...readRoutes(4), ...readRoutes(6)];
   return {
     version: 1,
     nodes: [
       {
         name: states[0]?.node.node ?? hostname(),
-        overlays: states.map(({ node, peers }) => observeOverlay(node, peers, links, routes)),
+        overlays: states.map(({ node, peers }) => observeOverlay(node, peers, links)),
         pods: observePods(links),
       },
     ],
   };
 };
 
-const observeOverlay = (
-  node: NodeState,
-  peers: PeerState[],
-  links: LinkState[],
-  routes: RouteState[],
-): TopologyOverlay => {
-  const vtep = links.find(({ name }) => name === node.device);
-  const addresses =
-    vtep === undefined
-      ? []
-      : readAddresses(vtep.index).map(({ address, prefixLength }) => `${address}/${prefixLength}`);
-  return compareWithKernel(node, peers, { links, routes, vtepAddresses: addresses });
+const observeOverlay = (node: NodeState, peers: PeerState[], links: LinkState[]): TopologyOverlay => {
+  const indexOf = (device: string): number | undefined => links.find(({ name }) => name === device)?.index;
+  const vtep = indexOf(node.device);
+  return compareWithKernel(node, peers, {
+    ...readEntries(vtep),
+    vtepProblems: checkVtep(node),
+    vtep,
+    underlay: indexOf(node.underlay.device),
+  });
 };
 
 const observePods = (links: LinkState[]): TopologyPod[] => {

@@ -1,35 +1,26 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
+import { readNodeState, readPeers } from '../../shared/overlay/node-state.ts';
 import type { NodeState, PeerState } from '../../shared/overlay/types.ts';
 import { failedWith, ioFailure } from '../../shared/store/io-failure.ts';
 
 const directory = '/run/podwire/overlay';
 
 /** What the last sync of each of the node's overlays left, by VNI. Throws CniError 5. */
-export const listOverlays = (root = directory): { node: NodeState; peers: PeerState[] }[] =>
-  vnis(root).flatMap((vni) => {
-    const node = readJson(`${root}/${vni}/node.json`);
-    const peers = readJson(`${root}/${vni}/peers.json`) ?? [];
-    // One that was just removed, or is not ready yet.
-    return node === undefined ? [] : [{ node: node as NodeState, peers: peers as PeerState[] }];
+export const listOverlays = (): { node: NodeState; peers: PeerState[] }[] =>
+  vnis().flatMap((vni) => {
+    const node = readNodeState(vni);
+    // One that was removed, or has not been ready yet, has a directory only.
+    return node === undefined ? [] : [{ node, peers: readPeers(vni) }];
   });
 
-const vnis = (root: string): number[] => {
+const vnis = (): number[] => {
   try {
-    return readdirSync(root)
+    return readdirSync(directory)
       .filter((name) => /^\d+$/.test(name))
       .map(Number)
       .sort((a, b) => a - b);
   } catch (error) {
     if (failedWith(error, 'ENOENT', 'ENOTDIR')) return [];
-    throw ioFailure(`read ${root}`, error);
-  }
-};
-
-const readJson = (file: string): unknown => {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8'));
-  } catch (error) {
-    if (failedWith(error, 'ENOENT', 'ENOTDIR')) return undefined;
-    throw ioFailure(`read ${file}`, error);
+    throw ioFailure(`read ${directory}`, error);
   }
 };

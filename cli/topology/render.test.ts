@@ -1,7 +1,8 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { vtepMac } from '../../shared/overlay/vtep.ts';
 import { plainStyle } from '../terminal.ts';
 import { clusterOf, mergeTopologies } from './cluster.ts';
-import { compareWithKernel } from './compare.ts';
+import { compareWithKernel, type KernelView } from './compare.ts';
 import { parseTopology } from './parse.ts';
 import { renderTopology } from './render.ts';
 import { sampleTopology } from './sample.ts';
@@ -80,55 +81,80 @@ test('what was printed is read again', () => {
   expect(parseTopology(JSON.stringify(topology), 'x')).toEqual(topology);
 });
 
-test('the kernel is compared with what the last sync left', () => {
+describe('the kernel is compared with what the last sync left', () => {
   const [overlay] = sampleTopology({ nodes: 3, direct: (_, b) => b === 3 }).nodes[0]?.overlays ?? [];
   if (overlay === undefined) throw new Error('the sample has no overlay');
   const { peers, problems: _, ...rest } = overlay;
   const node = { version: 1 as const, node: 'n1', ...rest };
-  const link = {
-    promiscuity: 0,
-    promiscuous: false,
-    allMulticast: false,
-    txQueueLength: 0,
-    operstate: 'up',
-    lowerUp: true,
+  const [vtep, underlay] = [7, 2];
+  const mac = vtepMac('n2');
+  const route = (dst: string, linkIndex: number, gateway: string) => ({
+    ...{ dst, linkIndex, gateway, table: 254, scope: 0, protocol: 112, onlink: true },
+  });
+  const neighbour = (address: string) => ({ address, mac, state: 0x80, flags: 0 });
+  const view: KernelView = {
+    vtepProblems: [],
+    vtep,
+    underlay,
+    routes: [
+      route('10.244.2.0/24', vtep, '10.244.2.0'),
+      route('fd00:244:2::/64', vtep, 'fe80::2'),
+      route('10.244.3.0/24', underlay, '198.51.100.3'),
+      route('fd00:244:3::/64', underlay, '2001:db8::3'),
+    ],
+    neighbours: [neighbour('10.244.2.0'), neighbour('fe80::2')],
+    fdb: [{ mac, dst: '198.51.100.2', state: 0x80, flags: 2 }],
   };
-  const vtep = { ...link, index: 7, name: 'pwvxlan1', kind: 'vxlan', mac: node.mac, mtu: 1450, up: true };
-  const uplink = { ...link, index: 2, name: 'eth0', mac: '02:00:00:00:00:01', mtu: 1500, up: true };
-  const route = (dst: string, linkIndex: number) => ({
-    dst,
-    linkIndex,
-    table: 254,
-    scope: 0,
-    protocol: 112,
-    onlink: true,
+  const problemsWith = (change: Partial<KernelView>): string[] => {
+    const seen = compareWithKernel(node, peers, { ...view, ...change });
+    return [...seen.problems, ...seen.peers.flatMap(({ problems }) => problems)];
+  };
+
+  test.for<[string, Partial<KernelView>, string[]]>([
+    ['in order', {}, []],
+    ['the VTEP is down', { vtepProblems: ['it is down'] }, ['pwvxlan1: it is down']],
+    [
+      'the VTEP is gone, with all that was on it',
+      {
+        vtepProblems: ['the device is missing'],
+        vtep: undefined,
+        neighbours: [],
+        fdb: [],
+        routes: view.routes.slice(2),
+      },
+      ['pwvxlan1: the device is missing'],
+    ],
+    [
+      'routes are missing',
+      { routes: view.routes.slice(1, 3) },
+      ['no route to 10.244.2.0/24 by pwvxlan1', 'no route to fd00:244:3::/64 by eth0'],
+    ],
+    [
+      'one family is routed directly',
+      { routes: [route('10.244.2.0/24', underlay, '198.51.100.2'), ...view.routes.slice(1)] },
+      [],
+    ],
+    [
+      'another one’s route is in the way',
+      {
+        routes: [
+          { ...route('10.244.2.0/24', underlay, '198.51.100.2'), protocol: 4 },
+          ...view.routes.slice(1),
+        ],
+      },
+      ['no route to 10.244.2.0/24 by pwvxlan1'],
+    ],
+    [
+      'a neighbour entry is wrong',
+      { neighbours: [{ ...neighbour('10.244.2.0'), mac: '02:00:00:00:00:01' }, neighbour('fe80::2')] },
+      [`no neighbour entry that leads 10.244.2.0 to ${mac}`],
+    ],
+    [
+      'the FDB entry leads elsewhere',
+      { fdb: [{ mac, dst: '198.51.100.9', state: 0x80, flags: 2 }] },
+      [`no FDB entry that leads ${mac} to 198.51.100.2`],
+    ],
+  ])('%s', ([, change, problems]) => {
+    expect(problemsWith(change)).toEqual(problems);
   });
-  const routes = [
-    route('10.244.2.0/24', 7),
-    route('fd00:244:2::/64', 7),
-    route('10.244.3.0/24', 2),
-    route('fd00:244:3::/64', 2),
-  ];
-  const vtepAddresses = node.addresses;
-  const whole = compareWithKernel(node, peers, { links: [uplink, vtep], routes, vtepAddresses });
-  expect([whole.problems, ...whole.peers.map(({ problems }) => problems)]).toEqual([[], [], []]);
-  const changed = { ...vtep, mac: '02:11:22:33:44:55', mtu: 1400, up: false };
-  const other = compareWithKernel(node, peers, {
-    links: [uplink, changed],
-    routes: [route('10.244.2.0/24', 2), ...routes.slice(1, 3)],
-    vtepAddresses: node.addresses.slice(1),
-  });
-  expect(other.problems).toEqual([
-    'pwvxlan1 is down',
-    'pwvxlan1 has the MAC 02:11:22:33:44:55 instead of 0a:58:00:00:00:01',
-    'pwvxlan1 has the MTU 1400 instead of 1450',
-    'pwvxlan1 lacks the address 10.244.1.0/32',
-  ]);
-  expect(other.peers.map(({ problems }) => problems)).toEqual([
-    ['no route to 10.244.2.0/24 by pwvxlan1'],
-    ['no route to fd00:244:3::/64 by eth0'],
-  ]);
-  expect(compareWithKernel(node, peers, { links: [uplink], routes: [], vtepAddresses: [] }).problems).toEqual(
-    ['pwvxlan1 is gone'],
-  );
 });

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Topology } from '../../cli/topology/model.ts';
+import { vtepMac } from '../../shared/overlay/vtep.ts';
 import { expectPlugins, podwireBin } from '../support/binaries.ts';
 import { requireKernel } from '../support/needs.ts';
 import { expectSuccess, systemPath } from '../support/process.ts';
@@ -50,7 +51,7 @@ const leaveOverlay = async (): Promise<void> => {
     port: 8472,
     mode: 'vxlan',
     device: 'pwvxlan1',
-    mac: '0a:58:00:00:00:01',
+    mac: vtepMac('n1'),
     mtu: 1450,
     underlay: { device: 'up0', address: '198.51.100.1', mtu: 1500 },
     podCIDRs: ['10.244.1.0/24', 'fd00:244:1::/64'],
@@ -58,10 +59,12 @@ const leaveOverlay = async (): Promise<void> => {
   });
   await host.shell(`
 ip link add up0 type veth peer name up1; ip link set up1 up; ip addr add 198.51.100.1/24 dev up0; ip link set up0 up
-ip link add pwvxlan1 address 0a:58:00:00:00:01 mtu 1450 type vxlan id 1 dstport 8472 local 198.51.100.1 nolearning
-ip addr add 10.244.1.0/32 dev pwvxlan1; ip addr add fd00:244:1::/128 dev pwvxlan1 nodad; ip link set pwvxlan1 up
+ip link add pwvxlan1 address ${vtepMac('n1')} mtu 1450 type vxlan id 1 dstport 8472 local 198.51.100.1 nolearning
+ip link set pwvxlan1 addrgenmode none; ip addr add 10.244.1.0/32 dev pwvxlan1; ip addr add fd00:244:1::/128 dev pwvxlan1 nodad; ip link set pwvxlan1 up
 ip route add 10.244.2.0/24 via 10.244.2.0 dev pwvxlan1 onlink proto 112
-ip route add fd00:244:2::/64 via fd00:244:2:: dev pwvxlan1 onlink proto 112`);
+ip route add fd00:244:2::/64 via fe80::2 dev pwvxlan1 proto 112
+for address in 10.244.2.0 fe80::2; do ip neigh add $address lladdr ${vtepMac('n2')} dev pwvxlan1 nud permanent; done
+bridge fdb add ${vtepMac('n2')} dev pwvxlan1 dst 198.51.100.2 self permanent`);
 };
 
 test('nothing there', async () => {
@@ -98,14 +101,19 @@ describe('an overlay', () => {
   });
 
   test.for([
-    ['ip link del pwvxlan1', 'pwvxlan1 is gone'],
-    ['ip link set pwvxlan1 down', 'pwvxlan1 is down'],
+    ['ip link del pwvxlan1', 'pwvxlan1: the device pwvxlan1 is missing'],
+    ['ip link set pwvxlan1 down', 'pwvxlan1: it is down'],
     [
       'ip link set pwvxlan1 address 02:00:00:00:00:09',
-      'pwvxlan1 has the MAC 02:00:00:00:00:09 instead of 0a:58:00:00:00:01',
+      `pwvxlan1: its MAC is 02:00:00:00:00:09 instead of ${vtepMac('n1')}`,
     ],
-    ['ip addr del 10.244.1.0/32 dev pwvxlan1', 'pwvxlan1 lacks the address 10.244.1.0/32'],
+    ['ip addr del 10.244.1.0/32 dev pwvxlan1', 'pwvxlan1: it has no address 10.244.1.0/32'],
     ['ip -6 route del fd00:244:2::/64', 'no route to fd00:244:2::/64 by pwvxlan1'],
+    [
+      'ip neigh flush dev pwvxlan1 nud permanent',
+      `no neighbour entry that leads 10.244.2.0 to ${vtepMac('n2')}`,
+    ],
+    ['bridge fdb flush dev pwvxlan1', `no FDB entry that leads ${vtepMac('n2')} to 198.51.100.2`],
   ] as const)('after "%s"', async ([command, problem]) => {
     await host.shell(command);
     expect(await topology()).toContain(`✗ ${problem}\n`);

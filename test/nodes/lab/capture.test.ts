@@ -24,7 +24,7 @@ ip link add vx type vxlan id 4660 dstport 4789 local ${node.entry.addresses[0]} 
 ip link set vx address 02:00:00:00:00:0${node.number} up
 ip addr add 10.1.0.${node.number}/24 dev vx; ip addr add fd01::${node.number}/64 dev vx nodad`);
     }
-    const capture = await startCapture(lab.switch, 'n1', 'udp');
+    const capture = await startCapture(lab, 1, 'udp');
     for (const address of ['10.1.0.2', 'fd01::2'])
       await a.host.exec(['ping', '-n', '-q', '-c', '1', '-s', '100', address]);
     const packets = (await capture.stop()).filter(({ udp }) => udp?.destinationPort === 4789).map(parseVxlan);

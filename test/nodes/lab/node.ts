@@ -62,19 +62,24 @@ export class LabNode {
     return this.#agent;
   }
 
-  /** Waits until the agent says that it is ready and the conflist is there. */
+  /** Waits until the agent says that it is ready and the conflist is there; else the error has what the agent said. */
   async ready(): Promise<void> {
     const agent = this.#agent;
     if (agent === undefined) throw new Error(`${this.name} has no agent`);
-    let ended: Outcome | undefined;
-    void agent.outcome.then((outcome) => {
-      ended = outcome;
+    let ended = false;
+    void agent.outcome.then(() => {
+      ended = true;
     });
-    await waitUntil(`the agent of ${this.name} is ready`, async () => {
-      if (ended !== undefined)
-        throw new Error(`the agent ended: ${ended.exitCode}\n${ended.stderr}${ended.stdout}`);
-      return existsSync(this.host.path(conflist)) && (await this.health('/readyz')) === 200;
-    });
+    const isReady = async (): Promise<boolean> => {
+      if (ended) throw new Error(`the agent of ${this.name} has ended`);
+      return existsSync(this.host.path(conflist)) && (await this.health('/readyz'))?.status === 200;
+    };
+    try {
+      await waitUntil(`the agent of ${this.name} is ready`, isReady);
+    } catch (error) {
+      const { stdout, stderr } = await this.stopAgent();
+      throw new Error(`${(error as Error).message}\n${stderr}${stdout}`);
+    }
   }
 
   /** Ends the agent by a signal and waits until it has ended. */
@@ -100,13 +105,13 @@ export class LabNode {
     return this.host.exec(this.#agentArgv(['--cleanup']));
   }
 
-  /** The HTTP status of a path of the agent's health address; undefined when nobody answers. */
-  async health(path: string): Promise<number | undefined> {
-    const script = `exec 3<>/dev/tcp/${HEALTH.replace(':', '/')}; printf 'GET ${path} HTTP/1.0\\r\\n\\r\\n' >&3; read -r _ code _ <&3; echo $code`;
-    const { exitCode, stdout } = await this.host.attempt(['bash', '--norc', '-ec', script], {
-      timeout: 3000,
-    });
-    return exitCode === 0 && stdout.trim() !== '' ? Number(stdout) : undefined;
+  /** What the agent answers at a path of its health address; undefined when nobody answers. */
+  async health(path: string): Promise<{ status: number; body: string } | undefined> {
+    const request = `GET ${path} HTTP/1.0\\r\\nHost: podwire\\r\\n\\r\\n`;
+    const script = `exec 3<>/dev/tcp/${HEALTH.replace(':', '/')}; printf '${request}' >&3; cat <&3`;
+    const { stdout } = await this.host.attempt(['bash', '--norc', '-ec', script], { timeout: 3000 });
+    const [, status, body] = /^HTTP\/1\.[01] (\d{3}) .*?\r\n\r\n(.*)$/s.exec(stdout) ?? [];
+    return status === undefined ? undefined : { status: Number(status), body: body ?? '' };
   }
 
   /** Adds a pod to the network of the agent's conflist, or to one of another directory. */
