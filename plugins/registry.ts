@@ -1,3 +1,4 @@
+import { plugin as clusterIpam } from '../ipam/cluster-ipam/cluster-ipam.ts';
 import { plugin as hostLocal } from '../ipam/host-local/host-local.ts';
 import { plugin as staticIpam } from '../ipam/static/static.ts';
 import type { Plugin } from '../shared/cni/plugin.ts';
@@ -28,6 +29,7 @@ const plugins = new Map<string, Plugin>([
   ['firewall', firewall],
   ['tuning', tuning],
   ['host-local', hostLocal],
+  ['cluster-ipam', clusterIpam],
   ['static', staticIpam],
 ]);
 

@@ -64,4 +64,6 @@ export type AddressValue = {
   holdSeconds?: number;
   /** Since when no container has it. */
   releasedAt?: string;
+  /** As in a block. */
+  missingSince?: string;
 };

@@ -1,0 +1,366 @@
+import { CniError, ErrorCode, toCniError } from '../cni/errors.ts';
+import { type Address, formatAddress, formatCidr } from '../kernel/address-math.ts';
+import { type Datastore, hasProblem } from '../store/datastore/datastore.ts';
+import type { Owner, Reservation } from '../store/reservations/record.ts';
+import { isSameAddress, spanHolds } from '../store/reservations/spans.ts';
+import type { ReservationStore } from '../store/reservations/store.ts';
+import { type Choice, choosePools, describeTrail } from './choose.ts';
+import { claimBlock } from './claim.ts';
+import { stickyAddress, takeFixed } from './fixed.ts';
+import { describeHeld, type Given, giveAny } from './give.ts';
+import { mustLookAhead } from './look-ahead.ts';
+import { type IpamNode, poolsOf, withNode, withRemote } from './node.ts';
+import type { NodeState } from './node-state.ts';
+import { type Pool, unusableOf } from './pool.ts';
+import { spanOf } from './ranges.ts';
+import type { AddressRequest } from './request.ts';
+import { isInOwnBlock, syncNode } from './sync.ts';
+
+export interface Obtained {
+  given: Given[];
+  /** The next block should be claimed soon (`stayAhead`). */
+  isLow: boolean;
+}
+
+/**
+ * Gives a container one address of each family wanted; the same again when it has some already. Without a request or
+ * a sticky key, and with an address left in the node's blocks, nothing remote is done. On failure everything taken by
+ * this call is free again.
+ *
+ * Throws CniError 102 (none free, or the requested one is not to be had), 11 (the datastore is away, and needed),
+ * 7 (no pool is for this pod), 5.
+ */
+export const obtain = async (ipam: IpamNode, request: AddressRequest): Promise<Obtained> => {
+  const before = new Set<string>();
+  try {
+    const local = await withNode(ipam, (store, state) => {
+      for (const { address } of store.ownedBy(request.owner)) before.add(address);
+      const tried = attempt(ipam, store, state, request, false);
+      const isLow = tried.needs === undefined && mustLookAhead(ipam, store, state, request.asker);
+      return { ...tried, isLow };
+    });
+    if (local.needs === undefined) return local;
+    return await remotely(local.needs, () =>
+      withRemote(ipam, (datastore) => obtainRemotely(ipam, datastore, request), ipam.options),
+    );
+  } catch (error) {
+    await undo(ipam, request.owner, before);
+    throw error;
+  }
+};
+
+/** Tells, when the datastore is away, why it was needed. */
+const remotely = async <T>({ kind }: Need, body: () => Promise<T>): Promise<T> => {
+  try {
+    return await body();
+  } catch (error) {
+    if (!hasProblem(error, 'unavailable')) throw error;
+    throw new CniError(
+      ErrorCode.tryAgainLater,
+      `${needTexts[kind]}, and the datastore is away: ${error.message}`,
+      {
+        details: error.details,
+        cause: error,
+      },
+    );
+  }
+};
+
+const needTexts: Record<Need['kind'], string> = {
+  sync: "this node has not heard from the datastore for so long that its blocks may be another's",
+  fixed: 'the requested address is in no block of this node',
+  sticky: 'the pod has a sticky address, which is kept in the datastore',
+  block: 'all blocks of this node are full',
+};
+
+/** What is missing when the node's own blocks do not do. */
+type Need =
+  /** The node knows too little: it never heard from the datastore, or too long ago. */
+  | { kind: 'sync' }
+  /** An address that only the datastore can give. */
+  | { kind: 'fixed'; address: Address; pool: Pool }
+  /** A sticky key has to be looked up, and the address to be written down. */
+  | { kind: 'sticky'; family: 4 | 6 }
+  /** A block of one of these pools. */
+  | { kind: 'block'; family: 4 | 6; choice: Choice };
+
+interface Attempt {
+  given: Given[];
+  needs: Need | undefined;
+}
+
+/** How often a claim is decided anew because the pools were edited meanwhile. */
+const mostRounds = 20;
+
+const obtainRemotely = async (
+  ipam: IpamNode,
+  datastore: Datastore,
+  request: AddressRequest,
+): Promise<Obtained> => {
+  // Another ADD may have claimed a block while this one waited for the lock.
+  let { given, needs } = await withNode(ipam, (store, state) => attempt(ipam, store, state, request, false));
+  for (let round = 0; needs !== undefined && round < mostRounds; round++) {
+    const view = await syncNode(ipam, datastore);
+    ({ given, needs } = await withNode(ipam, (store, state) => attempt(ipam, store, state, request, true)));
+    while (needs !== undefined) {
+      if (needs.kind === 'fixed') await takeFixed(ipam, datastore, view, needs.pool, needs.address, request);
+      else if (needs.kind === 'sticky') await settleSticky(ipam, datastore, view, needs.family, request);
+      else if (needs.kind === 'block' && (await claimAny(ipam, datastore, view, needs)) === 'stale') break;
+      ({ given, needs } = await withNode(ipam, (store, state) => attempt(ipam, store, state, request, true)));
+    }
+  }
+  if (needs === undefined) return { given, isLow: false };
+  throw new CniError(ErrorCode.tryAgainLater, 'the pools changed again and again while a block was claimed', {
+    details: 'Try again.',
+  });
+};
+
+/** One try with what the node has. `isSynced`: the state was taken from the datastore by this very call. */
+const attempt = (
+  ipam: IpamNode,
+  store: ReservationStore,
+  state: NodeState,
+  request: AddressRequest,
+  isSynced: boolean,
+): Attempt => {
+  const { pools, refused } = poolsOf(ipam, state);
+  const { owner, netns, requested, sticky } = request;
+  const held = store
+    .ownedBy(owner)
+    .map((reservation) => ({ reservation, ...describeHeld(state, pools, reservation) }));
+  if (!isSynced && !isConfirmed(ipam, state)) return { given: [], needs: { kind: 'sync' } };
+  const choice = choosePools(pools, request.asker);
+  const families = wantedFamilies(
+    request,
+    choice,
+    held.map(({ address }) => address),
+  );
+  if (families.length === 0)
+    throw noPool(
+      choice,
+      refused.map(({ error }) => error.message),
+    );
+  const given: Given[] = [];
+  for (const family of families) {
+    const wanted = requested.find((address) => address.family === family);
+    const again = held.find(
+      ({ address }) => address.family === family && (wanted === undefined || isSameAddress(address, wanted)),
+    );
+    if (again !== undefined && (sticky === undefined || isNoted(state, again.reservation, sticky.key))) {
+      given.push(grantAgain(store, state, again, netns));
+      continue;
+    }
+    if (sticky !== undefined && wanted === undefined) return { given, needs: { kind: 'sticky', family } };
+    if (wanted !== undefined) {
+      const pool = poolOfRequested(choice, pools, wanted);
+      const local =
+        sticky === undefined ? giveRequested(ipam, store, state, request, pool, wanted) : undefined;
+      if (local === undefined) return { given, needs: { kind: 'fixed', address: wanted, pool } };
+      given.push(local);
+      continue;
+    }
+    const suitable = choice.pools.filter(({ cidr }) => cidr.family === family);
+    const any = giveAny(store, state, owner, netns, suitable, ipam.ownSubnet);
+    if (any === undefined)
+      return { given, needs: { kind: 'block', family, choice: { ...choice, pools: suitable } } };
+    given.push(any);
+  }
+  return { given, needs: undefined };
+};
+
+/**
+ * Whether the blocks are certainly this node's still: nobody reclaims them within the grace time after the datastore
+ * said so. The tenth less is for clocks that differ.
+ */
+const isConfirmed = ({ graceMs }: IpamNode, { confirmedAt }: NodeState): boolean => {
+  const age = Date.now() - confirmedAt;
+  return confirmedAt > 0 && age > -graceMs * 0.1 && age < graceMs * 0.9;
+};
+
+/** The families asked for; else those of the pools for this pod, of what it requests, and of what it has. */
+const wantedFamilies = (
+  { families, requested }: AddressRequest,
+  { pools }: Choice,
+  held: readonly Address[],
+): (4 | 6)[] => {
+  const present = new Set(
+    [...pools.map(({ cidr }) => cidr), ...requested, ...held].map(({ family }) => family),
+  );
+  if (families === undefined) return ([4, 6] as const).filter((family) => present.has(family));
+  const outside = requested.find(({ family }) => !families.includes(family));
+  if (outside !== undefined) {
+    throw new CniError(
+      ErrorCode.addressUnavailable,
+      `requested address ${formatAddress(outside)} is of a family that the configuration does not want`,
+      { details: 'Add it to "ipam.ipFamilies", or request another address.' },
+    );
+  }
+  return [...families];
+};
+
+const isNoted = (state: NodeState, { address, containerId }: Reservation, key: string): boolean => {
+  const note = state.fixed[address];
+  return note?.isOurs === true && note.key === key && note.containerId === containerId;
+};
+
+const grantAgain = (
+  store: ReservationStore,
+  state: NodeState,
+  {
+    reservation,
+    address,
+    pool,
+    block,
+  }: { reservation: Reservation } & Omit<Given, 'pool'> & { pool: Pool | undefined },
+  netns: string,
+): Given => {
+  if (pool === undefined) {
+    throw new CniError(
+      ErrorCode.invalidNetworkConfig,
+      `the container holds ${reservation.address}, but no pool has this address any more`,
+      { details: 'Put the pool back, or DEL the container first.' },
+    );
+  }
+  if (!isInOwnBlock(state, reservation.address) && state.fixed[reservation.address]?.isOurs !== true) {
+    throw new CniError(
+      ErrorCode.addressUnavailable,
+      `the container holds ${reservation.address}, but its block is no longer this node's`,
+      {
+        details: 'The block was reclaimed while this node was thought to be gone. DEL and ADD the container.',
+      },
+    );
+  }
+  store.renew(reservation, netns);
+  return { address, pool, block };
+};
+
+/** The pool of a requested address. Throws CniError 102 when there is none, or it is not for this pod. */
+const poolOfRequested = (choice: Choice, pools: readonly Pool[], address: Address): Pool => {
+  const pool = pools.find(({ cidr }) => spanHolds(spanOf(cidr), address));
+  if (pool !== undefined && choice.pools.includes(pool)) return pool;
+  const verdict = choice.trail.find((candidate) => candidate.pool === pool?.name);
+  throw new CniError(
+    ErrorCode.addressUnavailable,
+    `requested address ${formatAddress(address)} ${pool === undefined ? 'is in no pool' : `is in pool ${pool.name}, which this pod can't use: ${verdict?.reason}`}`,
+    {
+      details: `Pools: ${pools.map(({ name, cidr }) => `${name} ${formatCidr(cidr)}`).join(', ') || 'none'}.`,
+    },
+  );
+};
+
+/** Takes a requested address out of one of the node's own blocks; undefined when the datastore has to be asked. */
+const giveRequested = (
+  ipam: IpamNode,
+  store: ReservationStore,
+  state: NodeState,
+  { owner, netns }: AddressRequest,
+  pool: Pool,
+  address: Address,
+): Given | undefined => {
+  const text = formatAddress(address);
+  if (!isInOwnBlock(state, text) || state.fixed[text] !== undefined) return undefined;
+  if (unusableOf(pool).some((span) => spanHolds(span, address))) return undefined;
+  const reservation = store.reserve(owner, netns, text);
+  if (reservation === undefined) {
+    const leak = store.stale(({ address: stale }) => stale === text, 1)[0];
+    if (leak !== undefined) store.release(leak);
+    if (leak === undefined || store.reserve(owner, netns, text) === undefined) {
+      const holder = store.holderOf(text)?.owner;
+      throw new CniError(
+        ErrorCode.addressUnavailable,
+        `requested address ${text} is taken${holder === undefined ? '' : ` by container ${holder.containerId} ${holder.ifname}`.trimEnd()}`,
+        { details: 'Remove the container that holds it, or request another address.' },
+      );
+    }
+  }
+  const { block } = describeHeld(state, poolsOf(ipam, state).pools, { address: text } as Reservation);
+  return { address, pool, block };
+};
+
+/** The address that the key had before, or else any one, which is the key's from now on. */
+const settleSticky = async (
+  ipam: IpamNode,
+  datastore: Datastore,
+  view: Parameters<typeof takeFixed>[2],
+  family: 4 | 6,
+  request: AddressRequest,
+): Promise<void> => {
+  const { sticky, owner } = request;
+  if (sticky === undefined) return;
+  const kept = stickyAddress(view, sticky.key, family);
+  const wanted = await withNode(ipam, (store, state): { address: Address; pool: Pool } | Need => {
+    const { pools } = poolsOf(ipam, state);
+    const choice = choosePools(pools, request.asker);
+    const suitable = choice.pools.filter(({ cidr }) => cidr.family === family);
+    if (kept !== undefined) {
+      const { address, pool } = describeHeld(state, pools, { address: kept.address } as Reservation);
+      if (pool !== undefined) return { address, pool };
+    }
+    const held = store.ownedBy(owner).map((reservation) => describeHeld(state, pools, reservation));
+    const own = held.find(({ address, pool }) => address.family === family && pool !== undefined);
+    if (own?.pool !== undefined) return { address: own.address, pool: own.pool };
+    const given = giveAny(store, state, owner, request.netns, suitable, ipam.ownSubnet);
+    return given ?? { kind: 'block', family, choice: { ...choice, pools: suitable } };
+  });
+  if (!('kind' in wanted)) await takeFixed(ipam, datastore, view, wanted.pool, wanted.address, request);
+  else if (wanted.kind === 'block') {
+    const outcome = await claimAny(ipam, datastore, view, wanted);
+    if (outcome === 'stale') Object.assign(view, await syncNode(ipam, datastore));
+  }
+};
+
+/** A block of the first pool that has one left. Throws CniError 102 when none has. */
+const claimAny = async (
+  ipam: IpamNode,
+  datastore: Datastore,
+  view: Parameters<typeof claimBlock>[3],
+  { family, choice }: Extract<Need, { kind: 'block' }>,
+): Promise<'claimed' | 'stale'> => {
+  for (const pool of choice.pools) {
+    const outcome = await claimBlock(ipam, datastore, pool, view);
+    if (outcome === 'stale') return 'stale';
+    if (outcome !== 'none') return 'claimed';
+  }
+  if (choice.pools.length === 0) throw noPool(choice, [], family);
+  const used = choice.pools.map(({ name, cidr }) => {
+    const blocks = view.blocks.filter(({ value }) => value.pool === name);
+    const own = blocks.filter(({ value }) => value.node === ipam.node && value.network === ipam.network);
+    return `pool ${name} ${formatCidr(cidr)}: ${blocks.length} blocks, ${own.length} of them this node's, and no address free in these`;
+  });
+  throw new CniError(
+    ErrorCode.addressUnavailable,
+    `no free IPv${family} address: every block of the pools for this pod is claimed`,
+    {
+      details: `${used.join('; ')}. Add a pool, enlarge one, or return blocks of nodes that are gone: podwire ipam gc.`,
+    },
+  );
+};
+
+const noPool = (choice: Choice, refused: readonly string[], family?: 4 | 6): CniError =>
+  new CniError(
+    ErrorCode.invalidNetworkConfig,
+    `no pool is for this pod${family === undefined ? '' : ` and IPv${family}`}: ${describeTrail(choice.trail)}`,
+    {
+      details: [
+        ...refused.map((message) => `Left out: ${message}.`),
+        "Add a pool whose selectors fit, or name one in the pod's annotation.",
+      ].join(' '),
+    },
+  );
+
+/** Frees what a failed call took; what the container had before stays. */
+const undo = async (ipam: IpamNode, owner: Owner, before: ReadonlySet<string>): Promise<void> => {
+  try {
+    await withNode(ipam, (store, state) => {
+      for (const reservation of store.ownedBy(owner)) {
+        if (before.has(reservation.address)) continue;
+        store.release(reservation);
+        const note = state.fixed[reservation.address];
+        if (note?.isOurs === true) note.releasedAt = new Date().toISOString();
+      }
+    });
+  } catch (error) {
+    // The error that led here says more; the container's DEL frees what is left.
+    toCniError(error);
+  }
+};
