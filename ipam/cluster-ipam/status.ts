@@ -1,7 +1,7 @@
 import type { Call } from '../../shared/cni/plugin.ts';
 import { firstClaimable } from '../../shared/ipam/blocks.ts';
 import { choosePools, describeTrail } from '../../shared/ipam/choose.ts';
-import { countFree, ownBlocks } from '../../shared/ipam/give.ts';
+import { countFree, type OwnBlock, ownBlocks } from '../../shared/ipam/give.ts';
 import {
   type IpamNode,
   poolsOf,
@@ -14,7 +14,9 @@ import type { NodeState } from '../../shared/ipam/node-state.ts';
 import { spanOf } from '../../shared/ipam/ranges.ts';
 import { readResolvConf } from '../../shared/ipam/resolv-conf.ts';
 import { blockCidr, syncNode } from '../../shared/ipam/sync.ts';
+import { parseAddress } from '../../shared/kernel/address-math.ts';
 import { existsSync } from '../../shared/kernel/files.ts';
+import { spanHolds } from '../../shared/store/reservations/spans.ts';
 import type { ReservationStore, StoreOptions } from '../../shared/store/reservations/store.ts';
 import {
   asUnavailable,
@@ -59,7 +61,22 @@ const emptyFamilies = (cluster: ClusterIpamConfig, store: ReservationStore, stat
   }
   return families
     .map((family) => ({ family, pools: usable.filter(({ cidr }) => cidr.family === family) }))
-    .filter((each) => countFree(store, state, ownBlocks(state, each.pools), cluster.node.ownSubnet) <= 0);
+    .filter(({ pools: own }) => !hasAddress(cluster, store, state, ownBlocks(state, own)));
+};
+
+/** An address is free, or is a leak that an ADD would reclaim. */
+const hasAddress = (
+  { node }: ClusterIpamConfig,
+  store: ReservationStore,
+  state: NodeState,
+  blocks: OwnBlock[],
+): boolean => {
+  if (countFree(store, state, blocks, node.ownSubnet) > 0) return true;
+  const isHere = (text: string): boolean => {
+    const address = parseAddress(text);
+    return address !== undefined && blocks.some(({ cidr }) => spanHolds(spanOf(cidr), address));
+  };
+  return store.stale(({ address }) => isHere(address), 1).length > 0;
 };
 
 const checkClaimable = async (cluster: ClusterIpamConfig, node: IpamNode): Promise<void> => {

@@ -56,7 +56,7 @@ export const withRemote = <T>(
   options: LockOptions = {},
 ): Promise<T> =>
   withLock(
-    `${stateDirectory(ipam.dataDir, ipam.network)}/remote.lock`,
+    `${stateDirectory(ipam.dataDir, ipam.network)}/lock`,
     async () => {
       const datastore = await ipam.connect();
       try {

@@ -53,6 +53,19 @@ export const profiles: readonly Profile[] = [
   { type: 'loopback', role: 'loopback', config: { name: 'lo', type: 'loopback' } },
   { type: 'host-local', role: 'ipam', config: { name: 'pods', type: 'bridge', ipam: hostLocal } },
   {
+    type: 'cluster-ipam',
+    role: 'ipam',
+    config: {
+      name: 'pods',
+      type: 'bridge',
+      ipam: {
+        type: 'cluster-ipam',
+        pools: [{ name: 'pods', cidr: '10.30.0.0/16' }],
+        routes: [{ dst: '0.0.0.0/0' }],
+      },
+    },
+  },
+  {
     type: 'static',
     role: 'ipam',
     config: {

@@ -1,0 +1,3 @@
+import { conformanceOf } from './suite/conformance-of.ts';
+
+conformanceOf('cluster-ipam');
