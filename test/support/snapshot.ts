@@ -72,7 +72,8 @@ export const keptPortmapChains = [
 const stateDirectories = ['/var/lib/cni', '/run/cni', '/run/podwire'];
 
 // Belongs to no pod and stays for the next one: directories and locks; host-local's memory of the last
-// address and its index, as far as that is empty; the masquerade table's chain for each subnet, and the
+// address and its index, as far as that is empty; what a killed cluster-ipam was writing, which a later call
+// writes over or removes after a while; the masquerade table's chain for each subnet, and the
 // tables of spoof check and portmap, without elements and owners' chains; and the empty table with built-in chains that iptables' nft
 // variant creates on first use.
 const notPodsOwn = [
@@ -83,6 +84,8 @@ const notPodsOwn = [
   /^file \/run\/podwire\/locks\//,
   /^file \/var\/lib\/cni\/networks\/[^/]+\/last_reserved_ip\.\d+ /,
   /^file \/var\/lib\/cni\/networks\/\.podwire\/[^/]+\/(seal |(owners|used)\/\S+ ""$)/,
+  /^directory \/var\/lib\/cni\/(datastore(\/[^/]+)?|networks\/\.nodes(\/[^/]+)?)$/,
+  /^file \/var\/lib\/cni\/(datastore\/[^/]+\/\.[0-9a-f-]{36}|networks\/\.nodes\/[^/]+\/\.state\.json) /,
   /^nft (table|map) inet podwire_masquerade( pods[46])?( |$)/,
   /^nft (chain|rule) inet podwire_masquerade (postrouting|from-\S+)( |$)/,
   /^nft (table|set|chain|rule) bridge podwire_spoof\b/,

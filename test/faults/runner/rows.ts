@@ -36,6 +36,18 @@ const hostLocal = (...subnets: string[]) => ({
   ranges: subnets.map((subnet) => [{ subnet }]),
   routes: [route],
 });
+/** Keeps all below a directory that snapshots look at. */
+const clusterIpam = {
+  type: 'cluster-ipam',
+  nodeName: 'node1',
+  dataDir: '/var/lib/cni/networks',
+  datastore: { type: 'file', directory: '/var/lib/cni/datastore' },
+  pools: [
+    { name: 'v4', cidr: '10.36.0.0/16' },
+    { name: 'v6', cidr: 'fd00:36::/64' },
+  ],
+  routes: [route],
+};
 const common = { cniVersion: '1.1.0' };
 const bridge = { ...common, type: 'bridge', bridge: 'cni0', isGateway: true, ipMasq: true };
 const chained = { ...common, name: 'chained' };
@@ -116,6 +128,22 @@ export const rows: readonly FaultRow[] = [
     title: 'host-local alone',
     plugin: 'host-local',
     config: { ...common, type: 'bridge', name: 'addresses', ipam: hostLocal('10.32.0.0/16', 'fd00:32::/64') },
+  },
+  {
+    title: 'cluster-ipam alone',
+    plugin: 'cluster-ipam',
+    config: { ...common, type: 'bridge', name: 'addresses', ipam: clusterIpam },
+  },
+  {
+    title: 'cluster-ipam, sticky addresses',
+    plugin: 'cluster-ipam',
+    config: { ...common, type: 'bridge', name: 'addresses', ipam: clusterIpam },
+    runtimeKeys: (attachment) => ({ args: { cni: { stickyKey: `pod-${attachment}`, holdSeconds: 0 } } }),
+  },
+  {
+    title: 'bridge with cluster-ipam, dual stack',
+    plugin: 'bridge',
+    config: { ...bridge, name: 'pods', ipam: clusterIpam },
   },
   {
     title: 'static alone',

@@ -133,7 +133,7 @@ export class Stage {
    */
   async unreserved(): Promise<string[]> {
     const { ipam, name } = this.row.config as { ipam?: { type?: string }; name: string };
-    if (ipam?.type !== 'host-local') return [];
+    if (ipam?.type !== 'host-local' && ipam?.type !== 'cluster-ipam') return [];
     const pod = this.host.pods.find((candidate) => candidate.name === this.victim);
     const addresses = (await pod?.addresses('eth0')) ?? [];
     const reserved = new Set(readdirSync(this.host.path(`/var/lib/cni/networks/${name}`)));
@@ -157,11 +157,15 @@ export class Stage {
   }
 }
 
-/** The records in a file of host-local's index have no order: a scan of the directory writes them as it finds them. */
+/**
+ * The records in a file of host-local's index have no order: a scan of the directory writes them as it finds them. And
+ * when cluster-ipam last heard from its datastore is no difference.
+ */
 const look = async (host: TestHost, row: FaultRow): Promise<Snapshot> => [
   ...(await snapshot(host)).map((line) => {
     const [, file, content] = /^(file \S+\/owners\/\S+) (".*")$/.exec(line) ?? [];
-    if (content === undefined) return line;
+    if (content === undefined)
+      return line.replace(/(\\"(?:confirmedAt|retryAt)\\":)\d+/g, (_, key) => `${key}0`);
     return `${file} ${JSON.stringify((JSON.parse(content) as string).split('\n').sort().join('\n'))}`;
   }),
   ...(await sysctls(host, row)),
