@@ -5,7 +5,7 @@ import { poolsOf, withNode } from '../../shared/ipam/node.ts';
 import { stateDirectory } from '../../shared/ipam/node-state.ts';
 import type { Pool } from '../../shared/ipam/pool.ts';
 import { spanOf } from '../../shared/ipam/ranges.ts';
-import { isInOwnBlock } from '../../shared/ipam/sync.ts';
+import { isStillOurs } from '../../shared/ipam/sync.ts';
 import { formatAddress, parseCidr } from '../../shared/kernel/address-math.ts';
 import { existsSync } from '../../shared/kernel/files.ts';
 import { spanHolds } from '../../shared/store/reservations/spans.ts';
@@ -22,13 +22,12 @@ export const check = async ({ env, config }: Call, options: StoreOptions = {}): 
     ? await withNode(
         node,
         (store, state) => {
-          const held = store.ownedBy(env).map(({ address }) => address);
-          const lost = held.find(
-            (address) => !isInOwnBlock(state, address) && state.fixed[address]?.isOurs !== true,
-          );
+          const own = store.ownedBy(env);
+          const held = own.map(({ address }) => address);
+          const lost = own.find((reservation) => !isStillOurs(state, reservation))?.address;
           return (
             compare(held, config.prevResult, poolsOf(node, state).pools) ??
-            (lost && `${lost} is in no block of node ${node.node} any more`)
+            (lost && `${lost} is another's by now: its block was reclaimed, or the pod was started elsewhere`)
           );
         },
         options,

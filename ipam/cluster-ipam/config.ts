@@ -74,6 +74,7 @@ export const parseClusterIpam = (config: NetworkConfig): ClusterIpamConfig => {
 export const parsePlace = (config: NetworkConfig): LocalPlace => ({
   dataDir: ipamFields(config).string('dataDir') || defaultDataDir,
   network: config.name,
+  now: Date.now,
 });
 
 /** What an ADD or CHECK wants. Throws CniError 4 or 7 for requests that cannot be read. */

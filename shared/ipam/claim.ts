@@ -9,7 +9,7 @@ import type { Pool } from './pool.ts';
 import { spanOf, spansOverlap } from './ranges.ts';
 import { blockPath, blockText } from './record-names.ts';
 import type { BlockValue } from './records.ts';
-import { addressValue, blockCidr, remoteCall, type View } from './sync.ts';
+import { addressValue, blockCidr, remoteCall, timeText, type View } from './sync.ts';
 
 /** `none`: the pool has no block left. `stale`: what this claim was decided by has changed; sync, and decide anew. */
 export type ClaimOutcome = { block: Cidr } | 'none' | 'stale';
@@ -67,7 +67,7 @@ const create = async (
   block: Cidr,
 ): Promise<StoredRecord | undefined> => {
   const { node, network } = ipam;
-  const claimedAt = new Date().toISOString();
+  const claimedAt = timeText(ipam);
   const value: BlockValue = { cidr: blockText(block), pool: pool.name, node, network, claimedAt };
   try {
     return await datastore.create(blockPath(block), value, remoteCall);

@@ -9,7 +9,7 @@ import { spanOf } from './ranges.ts';
 import { addressPath } from './record-names.ts';
 import type { AddressValue } from './records.ts';
 import type { AddressRequest } from './request.ts';
-import { addressValue, blockCidr, isInOwnBlock, isOwn, remoteCall, type View } from './sync.ts';
+import { addressValue, blockCidr, isInOwnBlock, isOwn, remoteCall, timeText, type View } from './sync.ts';
 
 /**
  * Makes an address this container's by a record of its own in the datastore, and reserves it here. Under the remote
@@ -33,24 +33,20 @@ export const takeFixed = async (
     );
   }
   const existing = view.addresses.find((record) => addressValue(record).address === text);
-  const value = newValue(ipam, pool, text, request);
   if (existing !== undefined) checkFree(ipam, existing, request);
-  await reserveHere(ipam, text, pool, request);
-  let record: StoredRecord | undefined;
+  const isSafe = await reserveHere(ipam, text, pool, request, existing);
+  let record = existing;
   try {
-    record =
-      existing === undefined
-        ? await datastore.create(addressPath(address), value, remoteCall)
-        : await datastore.replace(existing, value, remoteCall);
-    const block = existing === undefined ? await foreignBlock(ipam, datastore, address) : undefined;
-    if (block !== undefined) {
-      throw unavailable(
-        `requested address ${text} belongs to a block of node ${block.value.node}, ${block.value.cidr}`,
-        'Request an address that no other node has, or reserve whole blocks in the pool for requests.',
-      );
+    if (!isSafe) {
+      record = await write(datastore, address, existing, pendingValue(ipam, pool, text, request));
+      const block = await foreignBlock(ipam, datastore, address);
+      if (block !== undefined) throw inForeignBlock(text, block);
     }
+    record = await write(datastore, address, record, newValue(ipam, pool, text, request));
+    await settle(ipam, text);
   } catch (error) {
-    await undo(ipam, datastore, text, request, record, existing);
+    if (hasProblem(error, 'unavailable')) await leavePending(ipam, text, request);
+    else await undo(ipam, datastore, text, request, record, existing);
     throw hasProblem(error, 'exists', 'conflict', 'not-found')
       ? new CniError(ErrorCode.tryAgainLater, `address ${text} is being taken by another container`, {
           details: 'Try again.',
@@ -60,11 +56,29 @@ export const takeFixed = async (
   }
 };
 
+const write = (
+  datastore: Datastore,
+  address: Address,
+  existing: StoredRecord | undefined,
+  value: AddressValue,
+): Promise<StoredRecord> =>
+  existing === undefined
+    ? datastore.create(addressPath(address), value, remoteCall)
+    : datastore.replace(existing, value, remoteCall);
+
 /** The record that a sticky key has for a family, if any. */
 export const stickyAddress = (view: View, key: string, family: 4 | 6): AddressValue | undefined =>
   view.addresses
     .map(addressValue)
     .find((value) => value.key === key && value.address.includes(':') === (family === 6));
+
+/** What is not settled has no key and is not kept: whoever finds it without a container removes it. */
+const pendingValue = (
+  ipam: IpamNode,
+  pool: Pool,
+  address: string,
+  request: AddressRequest,
+): AddressValue => ({ ...newValue(ipam, pool, address, { ...request, sticky: undefined }), isPending: true });
 
 const newValue = (
   { node, network }: IpamNode,
@@ -89,10 +103,15 @@ const newValue = (
  */
 const checkFree = (ipam: IpamNode, record: StoredRecord, { owner, sticky }: AddressRequest): void => {
   const value = addressValue(record);
-  const { containerId, ifname = '', key, node, address } = value;
+  const { containerId, ifname = '', key, node, address, isPending } = value;
   if (containerId !== undefined && isOwn(ipam, record) && isSameOwner({ containerId, ifname }, owner)) return;
   if (key !== undefined && key === sticky?.key) return;
-  if (containerId === undefined && heldUntil(value) <= Date.now()) return;
+  if (isPending === true && containerId !== undefined) {
+    throw new CniError(ErrorCode.tryAgainLater, `address ${address} is being taken by another container`, {
+      details: 'Try again.',
+    });
+  }
+  if (containerId === undefined && heldUntil(value) <= ipam.now()) return;
   throw unavailable(
     containerId === undefined
       ? `address ${address} is kept for ${key} until ${new Date(heldUntil(value)).toISOString()}`
@@ -105,8 +124,20 @@ const checkFree = (ipam: IpamNode, record: StoredRecord, { owner, sticky }: Addr
 export const heldUntil = ({ releasedAt, holdSeconds = 0 }: AddressValue): number =>
   (releasedAt === undefined ? 0 : Date.parse(releasedAt)) + holdSeconds * 1000;
 
-const reserveHere = (ipam: IpamNode, text: string, pool: Pool, request: AddressRequest): Promise<void> =>
+/**
+ * Reserves it on this node. True when nobody else can have it: it lies in a block of this node, or its record is one
+ * that was settled before.
+ */
+const reserveHere = (
+  ipam: IpamNode,
+  text: string,
+  pool: Pool,
+  request: AddressRequest,
+  existing: StoredRecord | undefined,
+): Promise<boolean> =>
   withNode(ipam, (store, state) => {
+    const isSettled = existing !== undefined && addressValue(existing).isPending === undefined;
+    const isSafe = isSettled || isInOwnBlock(state, text);
     const { owner, netns, sticky } = request;
     const [mine] = store.ownedBy(owner).filter(({ address }) => address === text);
     if (mine !== undefined) store.renew(mine, netns);
@@ -120,10 +151,17 @@ const reserveHere = (ipam: IpamNode, text: string, pool: Pool, request: AddressR
     state.fixed[text] = {
       pool: pool.name,
       isOurs: true,
+      isPending: true,
       containerId: owner.containerId,
       ifname: owner.ifname,
       ...(sticky === undefined ? {} : { key: sticky.key, holdSeconds: sticky.holdSeconds }),
     };
+    return isSafe;
+  });
+
+const settle = (ipam: IpamNode, text: string): Promise<void> =>
+  withNode(ipam, (_, state) => {
+    delete state.fixed[text]?.isPending;
   });
 
 /** A sticky pod's old container goes soon; one that just has the address does not. */
@@ -138,6 +176,12 @@ const inUse = (
     { details: 'Remove that container first.' },
   );
 
+const inForeignBlock = (text: string, { value }: StoredRecord): CniError =>
+  unavailable(
+    `requested address ${text} belongs to a block of node ${value.node}, ${value.cidr}`,
+    'Request an address that no other node has, or reserve whole blocks in the pool for requests.',
+  );
+
 const foreignBlock = async (
   ipam: IpamNode,
   datastore: Datastore,
@@ -148,7 +192,20 @@ const foreignBlock = async (
     return block !== undefined && !isOwn(ipam, record) && spanHolds(spanOf(block), address);
   });
 
-/** Best effort: what cannot be undone now is found as an orphan by a later `maintain`. */
+/**
+ * Whether the record was written is not known. The address is free again, but noted: nobody gets it until the datastore
+ * has told, and was told.
+ */
+const leavePending = (ipam: IpamNode, text: string, { owner }: AddressRequest): Promise<void> =>
+  withNode(ipam, (store, state) => {
+    for (const reservation of store.ownedBy(owner)) {
+      if (reservation.address === text) store.release(reservation);
+    }
+    const note = state.fixed[text];
+    if (note !== undefined) note.releasedAt = timeText(ipam);
+  });
+
+/** What cannot be undone in the datastore now is noted, and told later. */
 const undo = async (
   ipam: IpamNode,
   datastore: Datastore,
@@ -157,13 +214,15 @@ const undo = async (
   record: StoredRecord | undefined,
   existing: StoredRecord | undefined,
 ): Promise<void> => {
+  let isUndone = true;
   try {
-    if (record !== undefined && existing === undefined) await datastore.remove(record, remoteCall);
-    else if (record !== undefined && existing !== undefined) {
-      await datastore.replace(record, existing.value, remoteCall);
+    if (record !== undefined && record !== existing) {
+      if (existing === undefined) await datastore.remove(record, remoteCall);
+      else await datastore.replace(record, existing.value, remoteCall);
     }
   } catch {
     // The error that led here says more.
+    isUndone = false;
   }
   await withNode(ipam, (store, state) => {
     for (const reservation of store.ownedBy(owner)) {
@@ -171,7 +230,9 @@ const undo = async (
     }
     const note = state.fixed[text];
     if (note === undefined) return;
-    if (existing !== undefined && isInOwnBlock(state, text)) state.fixed[text] = { ...note, isOurs: false };
+    if (!isUndone) note.releasedAt = timeText(ipam);
+    else if (existing !== undefined && isInOwnBlock(state, text))
+      state.fixed[text] = { ...note, isOurs: false };
     else delete state.fixed[text];
   });
 };

@@ -5,7 +5,16 @@ import { type IpamNode, poolsOf, withNode } from './node.ts';
 import type { FixedNote } from './node-state.ts';
 import { spanOf } from './ranges.ts';
 import type { AddressValue } from './records.ts';
-import { addressValue, blockCidr, isInOwnBlock, isOwn, remoteCall, type View } from './sync.ts';
+import {
+  addressValue,
+  blockCidr,
+  isInOwnBlock,
+  isOwn,
+  mayStillArrive,
+  remoteCall,
+  timeText,
+  type View,
+} from './sync.ts';
 
 /**
  * Tells the datastore which fixed addresses of this node no container has any more: they are kept for their key, or
@@ -19,10 +28,12 @@ export const tellReleases = async (ipam: IpamNode, datastore: Datastore): Promis
   const addresses = await datastore.list('addresses/', remoteCall);
   for (const [address, note] of pending) {
     const record = addresses.find((candidate) => addressValue(candidate).address === address);
-    if (record !== undefined && isHeldBy(ipam, record, note)) {
-      await releaseRecord(datastore, record, note.releasedAt ?? new Date().toISOString());
-    }
-    await forget(ipam, address, note);
+    if (record === undefined && mayStillArrive(ipam, note)) continue;
+    const isGone =
+      record === undefined ||
+      (isHeldBy(ipam, record, note) &&
+        (await releaseRecord(datastore, record, note.releasedAt ?? timeText(ipam))) === 'removed');
+    await forget(ipam, address, note, isGone);
   }
   return pending.length;
 };
@@ -37,12 +48,12 @@ export const releaseOrphans = async (ipam: IpamNode, datastore: Datastore, view:
     }),
   );
   for (const record of orphans) {
-    await releaseRecord(datastore, record, new Date().toISOString());
+    const isGone = (await releaseRecord(datastore, record, timeText(ipam))) === 'removed';
     await withNode(ipam, (_, state) => {
       const { address } = addressValue(record);
       const note = state.fixed[address];
       if (note === undefined) return;
-      if (isInOwnBlock(state, address)) state.fixed[address] = { ...note, isOurs: false };
+      if (!isGone && isInOwnBlock(state, address)) state.fixed[address] = { ...note, isOurs: false };
       else delete state.fixed[address];
     });
   }
@@ -94,7 +105,7 @@ export const returnEmptyBlocks = async (
 };
 
 /** Removes the records of addresses that are kept for nobody any longer. */
-export const expireHeld = async (datastore: Datastore, view: View, now = Date.now()): Promise<number> => {
+export const expireHeld = async (datastore: Datastore, view: View, now: number): Promise<number> => {
   let expired = 0;
   for (const record of view.addresses) {
     const value = addressValue(record);
@@ -109,22 +120,22 @@ const isHeldBy = (ipam: IpamNode, record: StoredRecord, { containerId, ifname }:
   return isOwn(ipam, record) && value.containerId === containerId && value.ifname === ifname;
 };
 
+/** `changed`: it is kept for its key, or another node changed it. */
 const releaseRecord = async (
   datastore: Datastore,
   record: StoredRecord,
   releasedAt: string,
-): Promise<void> => {
-  const { containerId: _, ifname: __, ...value }: AddressValue = addressValue(record);
-  if ((value.holdSeconds ?? 0) === 0) {
-    await removed(datastore, record);
-    return;
-  }
+): Promise<'removed' | 'changed'> => {
+  const { containerId: _, ifname: __, missingSince: ___, ...value }: AddressValue = addressValue(record);
+  if ((value.holdSeconds ?? 0) === 0 || value.isPending === true)
+    return (await removed(datastore, record)) ? 'removed' : 'changed';
   try {
     await datastore.replace(record, { ...value, releasedAt }, remoteCall);
   } catch (error) {
     // Another node has it by now, or it is gone: so nothing is to be told.
     if (!hasProblem(error, 'conflict', 'not-found')) throw error;
   }
+  return 'changed';
 };
 
 const removed = async (datastore: Datastore, record: StoredRecord): Promise<boolean> => {
@@ -137,16 +148,12 @@ const removed = async (datastore: Datastore, record: StoredRecord): Promise<bool
   }
 };
 
-/** A kept address in a block of this node stays a note, so that nobody else gets it. */
-const forget = (
-  ipam: IpamNode,
-  address: string,
-  { holdSeconds = 0, containerId }: FixedNote,
-): Promise<void> =>
+/** An address of this node's blocks that still has a record stays a note, so that nobody else gets it. */
+const forget = (ipam: IpamNode, address: string, told: FixedNote, isGone: boolean): Promise<void> =>
   withNode(ipam, (_, state) => {
     const note = state.fixed[address];
-    if (note === undefined || note.containerId !== containerId) return;
-    if (holdSeconds === 0 || !isInOwnBlock(state, address)) {
+    if (note === undefined || note.containerId !== told.containerId) return;
+    if (isGone || !isInOwnBlock(state, address)) {
       delete state.fixed[address];
       return;
     }

@@ -40,7 +40,7 @@ export const mustLookAhead = (
   state: NodeState,
   asker: Asker,
 ): boolean =>
-  Date.now() >= state.retryAt && (isAging(ipam, state) || runningLow(ipam, store, state, asker).length > 0);
+  ipam.now() >= state.retryAt && (isAging(ipam, state) || runningLow(ipam, store, state, asker).length > 0);
 
 /**
  * Claims the next block before the last address is gone, and hears from the datastore before what it said is too old.
@@ -72,10 +72,10 @@ export const stayAhead = async (ipam: IpamNode, asker: Asker): Promise<string[]>
   return claimed;
 };
 
-const isAging = ({ graceMs }: IpamNode, { confirmedAt }: NodeState): boolean =>
-  Math.abs(Date.now() - confirmedAt) > graceMs / 2;
+const isAging = ({ graceMs, now }: IpamNode, { confirmedAt }: NodeState): boolean =>
+  Math.abs(now() - confirmedAt) > graceMs / 2;
 
 const putOff = (ipam: IpamNode): Promise<void> =>
   withNode(ipam, (_, state) => {
-    state.retryAt = Date.now() + pauseMs;
+    state.retryAt = ipam.now() + pauseMs;
   });

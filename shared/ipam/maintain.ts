@@ -32,8 +32,8 @@ export const maintain = (
       const view = await syncNode(ipam, datastore);
       const orphans = await releaseOrphans(ipam, datastore, view);
       const returned = await returnEmptyBlocks(ipam, datastore, view);
-      const reclaimed = await reclaim(datastore, view, nodes, ipam.graceMs);
-      const expired = await expireHeld(datastore, view);
+      const reclaimed = await reclaim(datastore, view, nodes, ipam.graceMs, ipam.now());
+      const expired = await expireHeld(datastore, view, ipam.now());
       return { told, orphans, returned, expired, reclaimed };
     },
     options,

@@ -45,6 +45,8 @@ export interface FixedNote {
   holdSeconds?: number;
   /** It is of one of this node's containers. Not so: the record is another's, and the address is only left alone. */
   isOurs: boolean;
+  /** Whether it can be had is not settled: a call that was to find out was killed. */
+  isPending?: true;
   /** Since when its container is gone, where the datastore was not told yet. */
   releasedAt?: string;
   /** The container that had it. */

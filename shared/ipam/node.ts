@@ -25,6 +25,8 @@ export interface IpamNode {
    * that long no longer gives addresses, as its blocks may be another's.
    */
   graceMs: number;
+  /** The time, in ms since 1970. */
+  now: () => number;
   options?: StoreOptions;
 }
 

@@ -14,7 +14,7 @@ import type { NodeState } from './node-state.ts';
 import { type Pool, unusableOf } from './pool.ts';
 import { spanOf } from './ranges.ts';
 import type { AddressRequest } from './request.ts';
-import { isInOwnBlock, syncNode } from './sync.ts';
+import { isInOwnBlock, isStillOurs, syncNode, timeText } from './sync.ts';
 
 export interface Obtained {
   given: Given[];
@@ -67,7 +67,7 @@ const remotely = async <T>({ kind }: Need, body: () => Promise<T>): Promise<T> =
 };
 
 const needTexts: Record<Need['kind'], string> = {
-  sync: "this node has not heard from the datastore for so long that its blocks may be another's",
+  sync: 'this node has not heard from the datastore for too long to know its blocks and pools',
   fixed: 'the requested address is in no block of this node',
   sticky: 'the pod has a sticky address, which is kept in the datastore',
   block: 'all blocks of this node are full',
@@ -135,6 +135,11 @@ const attempt = (
     choice,
     held.map(({ address }) => address),
   );
+  // What this node knows of the pools may be old: before an ADD fails by it, the datastore is asked.
+  const mayBeOld = !isSynced && ipam.pools === undefined;
+  if (mayBeOld && (families.length === 0 || !requested.every((address) => poolFor(choice, address)))) {
+    return { given: [], needs: { kind: 'sync' } };
+  }
   if (families.length === 0)
     throw noPool(
       choice,
@@ -146,7 +151,7 @@ const attempt = (
     const again = held.find(
       ({ address }) => address.family === family && (wanted === undefined || isSameAddress(address, wanted)),
     );
-    if (again !== undefined && (sticky === undefined || isNoted(state, again.reservation, sticky.key))) {
+    if (again !== undefined && isSettled(state, again.reservation, sticky?.key)) {
       given.push(grantAgain(store, state, again, netns));
       continue;
     }
@@ -172,8 +177,8 @@ const attempt = (
  * Whether the blocks are certainly this node's still: nobody reclaims them within the grace time after the datastore
  * said so. The tenth less is for clocks that differ.
  */
-const isConfirmed = ({ graceMs }: IpamNode, { confirmedAt }: NodeState): boolean => {
-  const age = Date.now() - confirmedAt;
+const isConfirmed = ({ graceMs, now }: IpamNode, { confirmedAt }: NodeState): boolean => {
+  const age = now() - confirmedAt;
   return confirmedAt > 0 && age > -graceMs * 0.1 && age < graceMs * 0.9;
 };
 
@@ -198,9 +203,15 @@ const wantedFamilies = (
   return [...families];
 };
 
-const isNoted = (state: NodeState, { address, containerId }: Reservation, key: string): boolean => {
+/** Whether a held address can be given again as it is: for a sticky key, it must be in the datastore for that. */
+const isSettled = (
+  state: NodeState,
+  { address, containerId }: Reservation,
+  key: string | undefined,
+): boolean => {
   const note = state.fixed[address];
-  return note?.isOurs === true && note.key === key && note.containerId === containerId;
+  if (note?.isOurs !== true || note.containerId !== containerId) return key === undefined;
+  return note.isPending === undefined && (key === undefined || note.key === key);
 };
 
 const grantAgain = (
@@ -221,12 +232,13 @@ const grantAgain = (
       { details: 'Put the pool back, or DEL the container first.' },
     );
   }
-  if (!isInOwnBlock(state, reservation.address) && state.fixed[reservation.address]?.isOurs !== true) {
+  if (!isStillOurs(state, reservation)) {
     throw new CniError(
       ErrorCode.addressUnavailable,
-      `the container holds ${reservation.address}, but its block is no longer this node's`,
+      `the container holds ${reservation.address}, which is another's by now`,
       {
-        details: 'The block was reclaimed while this node was thought to be gone. DEL and ADD the container.',
+        details:
+          'Its block was reclaimed while this node was thought to be gone, or the pod was started elsewhere. DEL the container.',
       },
     );
   }
@@ -234,10 +246,14 @@ const grantAgain = (
   return { address, pool, block };
 };
 
+const poolFor = ({ pools }: Choice, address: Address): Pool | undefined =>
+  pools.find(({ cidr }) => spanHolds(spanOf(cidr), address));
+
 /** The pool of a requested address. Throws CniError 102 when there is none, or it is not for this pod. */
 const poolOfRequested = (choice: Choice, pools: readonly Pool[], address: Address): Pool => {
+  const suitable = poolFor(choice, address);
+  if (suitable !== undefined) return suitable;
   const pool = pools.find(({ cidr }) => spanHolds(spanOf(cidr), address));
-  if (pool !== undefined && choice.pools.includes(pool)) return pool;
   const verdict = choice.trail.find((candidate) => candidate.pool === pool?.name);
   throw new CniError(
     ErrorCode.addressUnavailable,
@@ -356,7 +372,7 @@ const undo = async (ipam: IpamNode, owner: Owner, before: ReadonlySet<string>): 
         if (before.has(reservation.address)) continue;
         store.release(reservation);
         const note = state.fixed[reservation.address];
-        if (note?.isOurs === true) note.releasedAt = new Date().toISOString();
+        if (note?.isOurs === true) note.releasedAt = timeText(ipam);
       }
     });
   } catch (error) {

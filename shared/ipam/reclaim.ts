@@ -22,7 +22,7 @@ export const reclaim = async (
   view: View,
   nodes: ReadonlySet<string>,
   graceMs: number,
-  now = Date.now(),
+  now: number,
 ): Promise<Reclaimed> => {
   const reclaimed: Reclaimed = { blocks: [], addresses: [], marked: 0 };
   if (nodes.size === 0) return reclaimed;

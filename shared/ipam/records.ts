@@ -62,6 +62,8 @@ export type AddressValue = {
   pod?: string;
   /** How many seconds it is kept after its container is gone. */
   holdSeconds?: number;
+  /** It was made, but whether a block of another node contains it is still being found out. Such a one is not kept. */
+  isPending?: true;
   /** Since when no container has it. */
   releasedAt?: string;
   /** As in a block. */

@@ -12,6 +12,8 @@ import { type NodeState, readAnyState, stateDirectory, writeState } from './node
 export interface LocalPlace {
   dataDir: string;
   network: string;
+  /** The time, in ms since 1970. */
+  now: () => number;
 }
 
 /**
@@ -29,7 +31,7 @@ export const releaseHere = (
     (store, state) => {
       for (const reservation of heldOrLost(store, owner, prevResult)) store.release(reservation);
       store.tidy();
-      noteReleases(store, state);
+      noteReleases(store, state, place.now());
     },
     options,
   );
@@ -47,19 +49,19 @@ export const releaseOthers = (
       try {
         collectGarbage(store, valid, startedAt);
       } finally {
-        noteReleases(store, state);
+        noteReleases(store, state, place.now());
       }
     },
     options,
   );
 
 /** Fixed addresses whose container no longer holds them, whoever freed them. */
-export const noteReleases = (store: ReservationStore, state: NodeState): void => {
+export const noteReleases = (store: ReservationStore, state: NodeState, now: number): void => {
   for (const [address, note] of Object.entries(state.fixed)) {
     if (!note.isOurs || note.releasedAt !== undefined) continue;
     const holder = store.holderOf(address)?.owner;
     if (holder?.containerId === note.containerId) continue;
-    note.releasedAt = new Date().toISOString();
+    note.releasedAt = new Date(now).toISOString();
   }
 };
 

@@ -6,8 +6,8 @@ import {
   hasProblem,
   type StoredRecord,
 } from '../store/datastore/datastore.ts';
+import type { Reservation } from '../store/reservations/record.ts';
 import { spanHolds } from '../store/reservations/spans.ts';
-import type { ReservationStore } from '../store/reservations/store.ts';
 import { type IpamNode, withNode } from './node.ts';
 import type { FixedNote, NodeState } from './node-state.ts';
 import { spanOf } from './ranges.ts';
@@ -29,16 +29,17 @@ export const remoteCall: CallOptions = { deadlineMs: 3000 };
  * this node seemed gone loses the mark. Under the remote lock. Throws DatastoreError.
  */
 export const syncNode = async (ipam: IpamNode, datastore: Datastore): Promise<View> => {
-  const askedAt = Date.now();
+  const askedAt = ipam.now();
   const pools = ipam.pools === undefined ? await datastore.list('pools/', remoteCall) : [];
-  const blocks = await unmarked(ipam, datastore);
+  const known = await withNode(ipam, (_, state) => new Set(state.blocks.map(({ cidr }) => cidr)));
+  const blocks = await ownBlocksSettled(ipam, datastore, known);
   // After the blocks: who makes a fixed address looks for a block afterwards.
   const addresses = await datastore.list('addresses/', remoteCall);
-  await withNode(ipam, (store, state) => {
+  await withNode(ipam, (_, state) => {
     state.confirmedAt = askedAt;
     state.blocks = blocks.filter((record) => isOwn(ipam, record)).map(heldBlock);
     if (ipam.pools === undefined) state.pools = knownPools(state, pools);
-    state.fixed = fixedNotes(ipam, store, state, addresses);
+    state.fixed = fixedNotes(ipam, state, addresses);
   });
   return { pools, blocks, addresses };
 };
@@ -71,18 +72,29 @@ const heldBlock = (record: StoredRecord): NodeState['blocks'][number] => {
   return { cidr, pool };
 };
 
-/** All blocks, after the marks are gone from those of this node. */
-const unmarked = async (ipam: IpamNode, datastore: Datastore): Promise<StoredRecord[]> => {
+/**
+ * All blocks, after those of this node are settled: they lose the mark of a node that seemed gone; and a block that this
+ * node did not know it had gets a new version. It may have been returned by a call that ended before the datastore
+ * answered, and that old removal must no longer succeed.
+ */
+const ownBlocksSettled = async (
+  ipam: IpamNode,
+  datastore: Datastore,
+  known: Set<string>,
+): Promise<StoredRecord[]> => {
   for (;;) {
     const blocks = await datastore.list('blocks/', remoteCall);
-    const marked = blocks.filter(
-      (record) => isOwn(ipam, record) && blockValue(record).missingSince !== undefined,
+    const unsettled = blocks.filter(
+      (record) =>
+        isOwn(ipam, record) &&
+        (blockValue(record).missingSince !== undefined || !known.has(blockValue(record).cidr)),
     );
-    if (marked.length === 0) return blocks;
-    for (const record of marked) {
+    if (unsettled.length === 0) return blocks;
+    for (const record of unsettled) {
       const { missingSince: _, ...value } = blockValue(record);
       try {
-        await datastore.replace(record, value, remoteCall);
+        await datastore.replace(record, { ...value, claimedAt: timeText(ipam) }, remoteCall);
+        known.add(value.cidr);
       } catch (error) {
         // Somebody reclaims it at this moment, or marks it anew: the next look tells.
         if (!hasProblem(error, 'conflict', 'not-found')) throw error;
@@ -90,6 +102,9 @@ const unmarked = async (ipam: IpamNode, datastore: Datastore): Promise<StoredRec
     }
   }
 };
+
+/** The time, as records have it. */
+export const timeText = ({ now }: IpamNode): string => new Date(now()).toISOString();
 
 /** A pool that was removed while this node has blocks of it gives no more, but its addresses keep their prefix. */
 const knownPools = (state: NodeState, records: StoredRecord[]): NodeState['pools'] => {
@@ -100,12 +115,24 @@ const knownPools = (state: NodeState, records: StoredRecord[]): NodeState['pools
   return [...pools, ...removed.map(({ name, value }) => ({ name, value: { ...value, disabled: true } }))];
 };
 
-const fixedNotes = (
-  ipam: IpamNode,
-  store: ReservationStore,
+/** How long a write can be under way whose caller gave up, in ms. */
+const underWayMs = 60_000;
+
+/** Whether the record of an address may yet appear, because it was not told if making it succeeded. */
+export const mayStillArrive = ({ now }: IpamNode, { isPending, releasedAt }: FixedNote): boolean =>
+  isPending === true && releasedAt !== undefined && now() - Date.parse(releasedAt) < underWayMs;
+
+/** Whether an address that a container here has is certainly its own still. */
+export const isStillOurs = (
   state: NodeState,
-  records: StoredRecord[],
-): NodeState['fixed'] => {
+  { address, containerId }: Pick<Reservation, 'address' | 'containerId'>,
+): boolean => {
+  const note = state.fixed[address];
+  if (note === undefined) return isInOwnBlock(state, address);
+  return note.isOurs && note.containerId === containerId;
+};
+
+const fixedNotes = (ipam: IpamNode, state: NodeState, records: StoredRecord[]): NodeState['fixed'] => {
   const notes: NodeState['fixed'] = {};
   for (const record of records) {
     const value = addressValue(record);
@@ -114,22 +141,20 @@ const fixedNotes = (
     if (isOurs) notes[value.address] = { ...noteOf(value, true), ...pendingRelease(known, value) };
     else if (isInOwnBlock(state, value.address)) notes[value.address] = noteOf(value, false);
   }
-  // An address in use here stays a note until its container is gone.
   for (const [address, note] of Object.entries(state.fixed)) {
-    if (notes[address] === undefined && note.isOurs && store.holderOf(address) !== undefined) {
-      notes[address] = note;
-    }
+    if (notes[address] === undefined && mayStillArrive(ipam, note)) notes[address] = note;
   }
   return notes;
 };
 
 const noteOf = (value: AddressValue, isOurs: boolean): FixedNote => {
-  const { pool, key, holdSeconds, containerId, ifname } = value;
+  const { pool, key, holdSeconds, containerId, ifname, isPending } = value;
   return {
     pool,
     isOurs,
     ...(key === undefined ? {} : { key }),
     ...(holdSeconds === undefined ? {} : { holdSeconds }),
+    ...(isPending === undefined ? {} : { isPending }),
     ...(containerId === undefined ? {} : { containerId }),
     ...(ifname === undefined ? {} : { ifname }),
   };
