@@ -35,6 +35,21 @@ export const commands: CommandEntry[] = [
     load: () => import('./agent/command.ts'),
   },
   {
+    name: 'install',
+    summary: "put this executable under the plugins' names into the directory of the runtime",
+    load: () => import('./install/install-command.ts'),
+  },
+  {
+    name: 'upgrade',
+    summary: 'put this executable in the place of the podwire that is installed',
+    load: () => import('./install/upgrade-command.ts'),
+  },
+  {
+    name: 'uninstall',
+    summary: 'take podwire off this node: executables, configuration, overlay, tables, devices',
+    load: () => import('./install/uninstall-command.ts'),
+  },
+  {
     name: 'version',
     summary: 'show version, build id and the CNI versions supported',
     load: () => import('./version/command.ts'),

@@ -2,6 +2,7 @@ import { plugin as clusterIpam } from '../ipam/cluster-ipam/cluster-ipam.ts';
 import { plugin as hostLocal } from '../ipam/host-local/host-local.ts';
 import { plugin as staticIpam } from '../ipam/static/static.ts';
 import type { Plugin } from '../shared/cni/plugin.ts';
+import type { PluginName } from '../shared/cni/plugin-names.ts';
 import { plugin as bandwidth } from './bandwidth/bandwidth.ts';
 import { plugin as bridge } from './bridge/bridge.ts';
 import { plugin as firewall } from './firewall/firewall.ts';
@@ -17,21 +18,23 @@ import { plugin as vxlan } from './vxlan/vxlan.ts';
  * chunk of code starts faster than the ten that lazy imports would split it into, and what of it is not
  * called is not decoded.
  */
-const plugins = new Map<string, Plugin>([
-  ['bridge', bridge],
-  ['veth', veth],
-  ['ptp', veth],
-  ['vxlan', vxlan],
-  ['loopback', loopback],
-  ['portmap', portmap],
-  ['bandwidth', bandwidth],
-  ['sbr', sbr],
-  ['firewall', firewall],
-  ['tuning', tuning],
-  ['host-local', hostLocal],
-  ['cluster-ipam', clusterIpam],
-  ['static', staticIpam],
-]);
+const plugins = new Map<string, Plugin>(
+  Object.entries({
+    bridge,
+    veth,
+    ptp: veth,
+    vxlan,
+    loopback,
+    portmap,
+    bandwidth,
+    sbr,
+    firewall,
+    tuning,
+    'host-local': hostLocal,
+    'cluster-ipam': clusterIpam,
+    static: staticIpam,
+  } satisfies Record<PluginName, Plugin>),
+);
 
 /** The plugin of that type name, or undefined when this executable has none. */
 export const findPlugin = (type: string): Plugin | undefined => plugins.get(type);

@@ -1,0 +1,53 @@
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
+import { listLinks } from '../../shared/kernel/link.ts';
+import { type HostPaths, onHost, runDirectory } from './host-paths.ts';
+import { ownExecutable } from './place.ts';
+
+/** The VNIs of overlays that an agent or a plugin made on this node: by their state, or by their devices. */
+export const overlaysOf = (paths: HostPaths): number[] => {
+  const names = [
+    ...namesIn(onHost(paths, `${runDirectory}/overlay`)),
+    ...listLinks().flatMap(({ name, kind }) =>
+      kind === 'vxlan' && name.startsWith('pwvxlan') ? name.slice(7) : [],
+    ),
+  ];
+  return [...new Set(names.filter((name) => /^[1-9]\d{0,7}$/.test(name)).map(Number))].sort((a, b) => a - b);
+};
+
+/**
+ * Takes an overlay off the node as `podwire agent --cleanup` does, which is what is called: VTEP, routes, NAT, state
+ * and the agent's network configuration. Throws CniError 103 while an agent runs, else what it said.
+ */
+export const removeOverlayOf = ({ confDir, root }: HostPaths, vni: number): void => {
+  const args = [
+    'agent',
+    '--cleanup',
+    '--vni',
+    String(vni),
+    '--cni-conf-dir',
+    onHost({ root }, confDir),
+    '--log-level',
+    'error',
+  ];
+  const { status, stderr, error } = spawnSync(ownExecutable, args, {
+    encoding: 'utf8',
+    // Its name decides what the executable does.
+    argv0: 'podwire',
+    timeout: 60_000,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  if (status === 0) return;
+  throw new CniError(ErrorCode.commandFailed, `could not remove the overlay with the VNI ${vni}`, {
+    details: `"podwire agent --cleanup --vni ${vni}" said: ${(error?.message ?? stderr).trim()}\nIs an agent still running? Stop it first.`,
+  });
+};
+
+const namesIn = (directory: string): string[] => {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+};
