@@ -124,6 +124,20 @@ export class KubeApiServer {
     };
   }
 
+  /** A token of a service account in the namespace `default`, which is made, as the kubelet gets it for a pod. */
+  async serviceAccountToken(name: string): Promise<string> {
+    const accounts = { group: '', version: 'v1', plural: 'serviceaccounts', namespace: 'default' };
+    await this.admin.create(accounts, { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name } });
+    const answer = await fetch(`${this.url}/api/v1/namespaces/default/serviceaccounts/${name}/token`, {
+      method: 'POST',
+      tls: { ca: this.authority.own.cert },
+      headers: { authorization: 'Bearer admin-token', 'content-type': 'application/json' },
+      body: JSON.stringify({ apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} }),
+    });
+    const { status } = (await answer.json()) as { status: { token: string } };
+    return status.token;
+  }
+
   /** Has etcd forget the past, as kube-apiserver does every five minutes. */
   async compact(): Promise<void> {
     const call = async (path: string, body: object): Promise<{ header: { revision: string } }> =>

@@ -1,9 +1,10 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createKubernetesRegistry } from '../../agent/registry/kubernetes.ts';
 import type { JsonObject } from '../../shared/cni/types.ts';
 import { createKubernetesClient } from '../../shared/store/kubernetes/client.ts';
+import { inClusterAccess } from '../../shared/store/kubernetes/in-cluster.ts';
 import { loadKubeconfig } from '../../shared/store/kubernetes/kubeconfig.ts';
 import type { ListAndWatchTiming } from '../../shared/store/kubernetes/list-and-watch.ts';
 import { type KubernetesObject, nodesResource } from '../../shared/store/kubernetes/resource.ts';
@@ -208,6 +209,37 @@ describe('the registry', { timeout: 60_000 }, () => {
 });
 
 describe('access', { timeout: 60_000 }, () => {
+  test('a service account whose token is replaced', async () => {
+    await create(node(1));
+    const directory = join(server.authority.directory, 'account');
+    mkdirSync(directory);
+    const mount = async (name: string) => {
+      writeFileSync(join(directory, 'token'), await server.serviceAccountToken(name));
+      await bindRole(server.admin, 'podwire-nodes', `system:serviceaccount:default:${name}`);
+    };
+    await mount('first');
+    writeFileSync(join(directory, 'ca.crt'), server.authority.own.cert);
+    const { port } = new URL(server.url);
+    const environment = { KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: port };
+    const inCluster = createKubernetesRegistry({ access: inClusterAccess(environment, directory), timing });
+    expect((await inCluster.list(once)).nodes).toHaveLength(1);
+    const accounts = { group: '', version: 'v1', plural: 'serviceaccounts', namespace: 'default' };
+    await server.admin.remove(accounts, 'first', {});
+    // The server trusts what it knows of a token for some seconds.
+    const refused = await waitUntil(
+      'the token is refused',
+      () =>
+        inCluster.list(once).then(
+          () => undefined,
+          (error) => error,
+        ),
+      30_000,
+    );
+    expect(refused).toMatchObject({ status: 401, details: expect.stringContaining(`${directory}/token`) });
+    await mount('second');
+    expect((await inCluster.list(once)).nodes).toHaveLength(1);
+  });
+
   test('a client certificate in a kubeconfig', async () => {
     await create(node(1));
     const { certFile, keyFile } = await server.authority.issue({ subject: '/CN=agent' });
