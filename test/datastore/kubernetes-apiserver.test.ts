@@ -8,7 +8,7 @@ import { collections, type StoredRecord } from '../../shared/store/datastore/dat
 import { createKubernetesDatastore } from '../../shared/store/datastore/kubernetes.ts';
 import { kinds } from '../../shared/store/datastore/kubernetes-kinds.ts';
 import { poolStatuses, publishPoolStatuses } from '../../shared/store/datastore/kubernetes-status.ts';
-import { KubeApiServer, lackingApiServer } from '../registry/kube-apiserver.ts';
+import { KubeApiServer, lackingApiServer } from '../support/kubernetes/kube-apiserver.ts';
 import { skipFor } from '../support/needs.ts';
 import { waitUntil } from '../support/wait-until.ts';
 

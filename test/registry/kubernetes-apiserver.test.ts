@@ -8,9 +8,14 @@ import { inClusterAccess } from '../../shared/store/kubernetes/in-cluster.ts';
 import { loadKubeconfig } from '../../shared/store/kubernetes/kubeconfig.ts';
 import type { ListAndWatchTiming } from '../../shared/store/kubernetes/list-and-watch.ts';
 import { type KubernetesObject, nodesResource } from '../../shared/store/kubernetes/resource.ts';
+import {
+  bindRole,
+  KubeApiServer,
+  lackingApiServer,
+  nodeReaderRole,
+} from '../support/kubernetes/kube-apiserver.ts';
 import { skipFor } from '../support/needs.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { bindRole, KubeApiServer, lackingApiServer, nodeReaderRole } from './kube-apiserver.ts';
 import { type NodeDescription, nodeObject } from './node-object.ts';
 import { RegistryWatch } from './registry-watch.ts';
 

@@ -9,9 +9,9 @@ import {
   nodesResource,
   type Resource,
 } from '../../shared/store/kubernetes/resource.ts';
+import { bindRole, KubeApiServer, lackingApiServer } from '../support/kubernetes/kube-apiserver.ts';
 import { skipFor } from '../support/needs.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { bindRole, KubeApiServer, lackingApiServer } from './kube-apiserver.ts';
 import { nodeObject } from './node-object.ts';
 
 const lacking = lackingApiServer();

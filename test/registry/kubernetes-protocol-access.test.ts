@@ -15,18 +15,21 @@ import type { KubernetesAccess } from '../../shared/store/kubernetes/access.ts';
 import { writeHostKubeconfig } from '../../shared/store/kubernetes/host-kubeconfig.ts';
 import { inClusterAccess } from '../../shared/store/kubernetes/in-cluster.ts';
 import { loadKubeconfig } from '../../shared/store/kubernetes/kubeconfig.ts';
+import { Authority } from '../support/kubernetes/certificates.ts';
+import { ScriptedApiServer } from '../support/kubernetes/scripted-api-server.ts';
+import { lackingTools, skipFor } from '../support/needs.ts';
 import { runProcess, systemPath } from '../support/process.ts';
-import { Authority } from './certificates.ts';
 import { nodeObject } from './node-object.ts';
-import { ScriptedApiServer } from './scripted-api-server.ts';
 
 let authority: Authority;
 let server: ScriptedApiServer;
 let directory: string;
+const lacking = lackingTools('openssl');
 beforeAll(async () => {
-  authority = await Authority.create();
+  if (lacking === undefined) authority = await Authority.create();
 });
-beforeEach(async () => {
+beforeEach(async (context) => {
+  skipFor(context, lacking);
   server = await ScriptedApiServer.start(authority);
   server.objects.put(
     '/api/v1/nodes',
@@ -35,10 +38,10 @@ beforeEach(async () => {
   directory = mkdtempSync(join(authority.directory, 'access-'));
 });
 afterEach(async () => {
-  await server.stop();
-  rmSync(directory, { recursive: true });
+  await server?.stop();
+  if (directory !== undefined) rmSync(directory, { recursive: true });
 });
-afterAll(() => authority.dispose());
+afterAll(() => authority?.dispose());
 
 const write = (name: string, text: string): string => {
   const path = join(directory, name);

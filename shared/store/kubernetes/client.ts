@@ -2,7 +2,7 @@ import type { JsonObject } from '../../cni/types.ts';
 import type { KubernetesAccess } from './access.ts';
 import { KubernetesFailure, noAnswer } from './failure.ts';
 import { type Listed, type ListOptions, listPages } from './list.ts';
-import { backoffMs, pause } from './pause.ts';
+import { pause, pauseAfter } from './pause.ts';
 import { type KubernetesObject, type Resource, resourcePath } from './resource.ts';
 import { createTransport, type RequestOptions, type Transport } from './transport.ts';
 import { type WatchOptions, watchOnce } from './watch.ts';
@@ -110,7 +110,9 @@ const repeated = async <T>(
     try {
       return await attempted(transport, request, deadline - performance.now(), signal, read);
     } catch (error) {
-      const waitMs = mayRepeat(error, request) ? waitAfter(error, attempt) : Number.POSITIVE_INFINITY;
+      const waitMs = mayRepeat(error, request)
+        ? pauseAfter(error, attempt, OWN_PAUSES)
+        : Number.POSITIVE_INFINITY;
       if (signal?.aborted || attempt >= MOST_REPETITIONS || performance.now() + waitMs >= deadline)
         throw error;
       await pause(waitMs, signal);
@@ -159,12 +161,7 @@ const neverSent = new Set([
   'ENETUNREACH',
 ]);
 
-const waitAfter = ({ retryAfterMs }: KubernetesFailure, attempt: number): number => {
-  const own = backoffMs(attempt, { first: 100, most: 2_000 });
-  // Not exactly when it says, as it says so to all.
-  return retryAfterMs === undefined ? own : retryAfterMs * (1 + Math.random() / 4);
-};
-
 export const DEFAULT_DEADLINE_MS = 10_000;
 const LONGEST_HEAD_MS = 5_000;
 const MOST_REPETITIONS = 8;
+const OWN_PAUSES = { first: 100, most: 2_000 };

@@ -1,7 +1,7 @@
 import { CniError, toCniError } from '../../cni/errors.ts';
 import type { KubernetesClient } from './client.ts';
 import { KubernetesFailure } from './failure.ts';
-import { type Backoff, backoffMs, pause } from './pause.ts';
+import { type Backoff, pause, pauseAfter } from './pause.ts';
 import type { KubernetesObject, Resource } from './resource.ts';
 import { defaultTiming, type WatchEvent, type WatchTiming } from './watch.ts';
 
@@ -52,17 +52,16 @@ export const listAndWatch = async <T>(options: ListAndWatchOptions<T>): Promise<
     if (signal.aborted) return;
     // A watch that ends or breaks at once, again and again, must not be asked for in a tight loop.
     if (performance.now() - began > timing.backoff.first * 10) failures = 0;
-    const { status, retryAfterMs = 0 } = problem instanceof KubernetesFailure ? problem : { status: -1 };
+    const failure = problem instanceof KubernetesFailure ? problem : undefined;
     // A server remembers the changes of the last minutes only.
-    const expired = status === 410;
+    const expired = failure?.status === 410;
     if (expired) state.resourceVersion = undefined;
     // A watch that breaks is no trouble, as long as the next one opens.
-    if (problem !== undefined && !expired && !(opened && status === 0)) {
+    if (problem !== undefined && !expired && !(opened && failure?.status === 0)) {
       state.troubled = true;
       options.trouble(problem);
     }
-    if (!expired || failures > 0)
-      await pause(Math.max(retryAfterMs, backoffMs(failures, timing.backoff)), signal);
+    if (!expired || failures > 0) await pause(pauseAfter(failure ?? {}, failures, timing.backoff), signal);
   }
 };
 

@@ -20,6 +20,17 @@ export const backoffMs = (attempt: number, { first, most }: Backoff, random = Ma
   return whole / 2 + (random() * whole) / 2;
 };
 
+/** As `backoffMs`, but at least what the server asked for, and not exactly that, as it asked all for the same. */
+export const pauseAfter = (
+  { retryAfterMs }: { retryAfterMs?: number | undefined },
+  attempt: number,
+  backoff: Backoff,
+  random = Math.random,
+): number => {
+  const asked = retryAfterMs === undefined ? 0 : retryAfterMs * (1 + random() / 4);
+  return Math.max(asked, backoffMs(attempt, backoff, random));
+};
+
 export interface Backoff {
   first: number;
   most: number;

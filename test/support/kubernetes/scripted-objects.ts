@@ -1,5 +1,5 @@
-import type { JsonObject } from '../../shared/cni/types.ts';
-import type { KubernetesObject } from '../../shared/store/kubernetes/resource.ts';
+import type { JsonObject } from '../../../shared/cni/types.ts';
+import type { KubernetesObject } from '../../../shared/store/kubernetes/resource.ts';
 
 /** Which state of an object a removal means. */
 export interface Precondition {

@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expectSuccess, runProcess } from '../support/process.ts';
+import { expectSuccess, runProcess } from '../process.ts';
 
 export interface Certificate {
   certFile: string;

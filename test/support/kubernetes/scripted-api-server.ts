@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import type { JsonObject } from '../../shared/cni/types.ts';
-import type { KubernetesAccess } from '../../shared/store/kubernetes/access.ts';
-import type { KubernetesObject } from '../../shared/store/kubernetes/resource.ts';
+import type { JsonObject } from '../../../shared/cni/types.ts';
+import type { KubernetesAccess } from '../../../shared/store/kubernetes/access.ts';
+import type { KubernetesObject } from '../../../shared/store/kubernetes/resource.ts';
 import type { Authority, Certificate } from './certificates.ts';
 import { type Precondition, Refusal, ScriptedObjects } from './scripted-objects.ts';
 

@@ -2,10 +2,11 @@ import { generateKeyPairSync } from 'node:crypto';
 import { accessSync, constants, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import type { KubernetesAccess } from '../../shared/store/kubernetes/access.ts';
-import { createKubernetesClient, type KubernetesClient } from '../../shared/store/kubernetes/client.ts';
-import { type Running, startProcess } from '../support/process.ts';
-import { waitUntil } from '../support/wait-until.ts';
+import type { KubernetesAccess } from '../../../shared/store/kubernetes/access.ts';
+import { createKubernetesClient, type KubernetesClient } from '../../../shared/store/kubernetes/client.ts';
+import { lackingTools } from '../needs.ts';
+import { type Running, startProcess } from '../process.ts';
+import { waitUntil } from '../wait-until.ts';
 import { Authority, type Certificate } from './certificates.ts';
 
 /** Why there is no API server to test with; undefined where there is one. */
@@ -14,9 +15,8 @@ export const lackingApiServer = (): string | undefined => {
   if (!directory)
     return 'KUBEBUILDER_ASSETS does not name a directory with kube-apiserver and etcd (see setup-envtest)';
   const missing = ['kube-apiserver', 'etcd'].filter((program) => !isExecutable(join(directory, program)));
-  return missing.length === 0
-    ? undefined
-    : `KUBEBUILDER_ASSETS=${directory} has no ${missing.join(' and no ')}`;
+  if (missing.length > 0) return `KUBEBUILDER_ASSETS=${directory} has no ${missing.join(' and no ')}`;
+  return lackingTools('openssl');
 };
 
 /**
