@@ -59,7 +59,7 @@ export const createKubernetesClient = (access: KubernetesAccess): KubernetesClie
   ) => {
     const { name } = object.metadata;
     const path = resourcePath(resource, name, part);
-    return exchange({ verb: 'update', resource, name, method: 'PUT', path, body: object }, options);
+    return exchange({ verb: 'update', resource, name, part, method: 'PUT', path, body: object }, options);
   };
   return {
     source: access.source,

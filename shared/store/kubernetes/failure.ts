@@ -8,6 +8,8 @@ export interface Attempt {
   resource: Resource;
   /** Of the object, where there is one. */
   name?: string | undefined;
+  /** Of the object, such as `status`. */
+  part?: string | undefined;
 }
 
 /**
@@ -26,10 +28,10 @@ export class KubernetesFailure extends CniError {
   readonly retryAfterMs: number | undefined;
 
   constructor(
-    { verb, resource, name }: Attempt,
+    { verb, resource, name, part }: Attempt,
     { status, reason, message, details, retryAfterMs, cause }: FailureDescription,
   ) {
-    const what = `${verb} ${resourceName(resource)}${name === undefined ? '' : ` "${name}"`}`;
+    const what = `${verb} ${resourceName(resource)}${part === undefined ? '' : `/${part}`}${name === undefined ? '' : ` "${name}"`}`;
     const code = isTransient(status, reason) ? ErrorCode.tryAgainLater : ErrorCode.ioFailure;
     super(code, `Kubernetes: ${what}: ${message}`, { details, cause });
     this.status = status;
@@ -89,8 +91,12 @@ export const noAnswer = (attempt: Attempt, server: string, thrown: unknown): Kub
 };
 
 /** The rule that a role needs for this, as in a manifest. */
-export const missingRule = ({ verb, resource }: Attempt): string =>
-  JSON.stringify({ apiGroups: [resource.group], resources: [resource.plural], verbs: [verb] });
+export const missingRule = ({ verb, resource: { group, plural }, part }: Attempt): string =>
+  JSON.stringify({
+    apiGroups: [group],
+    resources: [part === undefined ? plural : `${plural}/${part}`],
+    verbs: [verb],
+  });
 
 const isTransient = (status: number, reason: string): boolean =>
   status === 0 ? !isCertificate(reason) : status === 408 || status === 429 || status >= 500;
