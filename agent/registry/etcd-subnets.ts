@@ -34,6 +34,21 @@ export const claimSubnets = async (
   return claimed;
 };
 
+/** Whether these are still the node's own: cheaper than to list all that are claimed. */
+export const areClaimed = async (
+  client: EtcdClient,
+  keys: RegistryKeys,
+  node: string,
+  prefixes: readonly string[],
+  signal: AbortSignal,
+): Promise<boolean> => {
+  for (const prefix of prefixes) {
+    const entry = await client.get(keys.subnet(prefix), { signal });
+    if (entry === undefined || claimantOf(entry.value) !== node) return false;
+  }
+  return true;
+};
+
 interface Range extends Cidr {
   nodeLength: number;
 }

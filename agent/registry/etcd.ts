@@ -3,7 +3,7 @@ import type { OverlayNode } from '../../shared/overlay/types.ts';
 import { EtcdClient } from '../../shared/store/etcd/client.ts';
 import { Announcer } from './etcd-announcer.ts';
 import { RegistryKeys } from './etcd-keys.ts';
-import { claimSubnets, releaseSubnets, type SubnetSettings } from './etcd-subnets.ts';
+import { areClaimed, claimSubnets, releaseSubnets, type SubnetSettings } from './etcd-subnets.ts';
 import { NodesView } from './etcd-view.ts';
 import { watchNodes } from './etcd-watch.ts';
 import { nodeInstance } from './instance.ts';
@@ -68,6 +68,8 @@ export const createEtcdRegistry = (options: EtcdRegistryOptions): EtcdRegistry =
     },
   });
   let announced: { name: string; stop: AbortController } | undefined;
+  /** What was claimed last: agents ask again and again. */
+  let claimed: { wanted: string; prefixes: string[] } | undefined;
   const stopAnnouncing = (): void => {
     announced?.stop.abort();
     announced = undefined;
@@ -98,9 +100,15 @@ export const createEtcdRegistry = (options: EtcdRegistryOptions): EtcdRegistry =
         listeners.delete(listener);
       }
     },
-    claimPodCIDRs: (node, settings, signal) => {
+    claimPodCIDRs: async (node, settings, signal) => {
       keys.node(node);
-      return claimSubnets(client, keys, node, settings, signal);
+      const wanted = JSON.stringify([node, settings]);
+      if (claimed?.wanted === wanted && (await areClaimed(client, keys, node, claimed.prefixes, signal))) {
+        return claimed.prefixes;
+      }
+      const prefixes = await claimSubnets(client, keys, node, settings, signal);
+      claimed = { wanted, prefixes };
+      return prefixes;
     },
     leave: async (own, signal) => {
       stopAnnouncing();

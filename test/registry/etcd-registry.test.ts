@@ -258,6 +258,19 @@ describe('the registry of nodes in etcd', () => {
     });
   });
 
+  registryTest('a claim that was taken away is made anew, and one that is there costs one read', async () => {
+    const { registry, signal } = makeNode();
+    const settings = { clusterCIDRs: ['10.8.0.0/16'] };
+    const first = await registry.claimPodCIDRs('n', settings, signal);
+    const reads = await server.callsOf('Range');
+    expect(await registry.claimPodCIDRs('n', settings, signal)).toEqual(first);
+    expect(await server.callsOf('Range')).toBe(reads + 1);
+    await server.ctl('put', `${prefix}/subnets/${first[0]}`, '{"node":"other"}');
+    const second = await registry.claimPodCIDRs('n', settings, signal);
+    expect(second).not.toEqual(first);
+    expect(await registry.claimPodCIDRs('other', settings, signal)).toEqual(first);
+  });
+
   registryTest('the cluster range must fit the prefixes of nodes', async () => {
     const { registry, signal } = makeNode();
     const claim = (clusterCIDRs: string[], nodePrefixLengths = {}) =>
