@@ -13,6 +13,8 @@ export interface AnnouncerSettings {
   /** The same whenever this node's agent starts anew; another one for each other node. */
   instance: string;
   trouble: (error: CniError) => void;
+  /** After trouble: the node is registered again. */
+  recovered: () => void;
 }
 
 /** Keeps this node registered and alive. */
@@ -111,6 +113,7 @@ export class Announcer {
       if (signal.aborted) return;
       try {
         if (!(await this.#isKept(own, lease, signal))) lease = await this.#register(own, signal);
+        if (told !== '') this.#settings.recovered();
         told = '';
         waitMs = beatMs;
       } catch (error) {

@@ -36,12 +36,14 @@ export const watchNodes = async (
     tell();
   });
   const follow = (): void => graces.follow(view.vanished().filter(({ name }) => name !== settings.ownName()));
+  let isCutOff = false;
   try {
     await followPrefix(
       client,
       keys.nodes,
       {
         listed: ({ entries }, isAnother) => {
+          isCutOff = false;
           graces.stop();
           view.replace(entries, isAnother);
           tell();
@@ -52,10 +54,16 @@ export const watchNodes = async (
           follow();
         },
         trouble: (error) => {
+          isCutOff = true;
           graces.stop();
           listener.trouble(error);
         },
-        connected: follow,
+        connected: () => {
+          // Nothing may have changed: that etcd is heard again is told by the nodes.
+          if (isCutOff) tell();
+          isCutOff = false;
+          follow();
+        },
       },
       signal,
     );

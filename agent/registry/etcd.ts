@@ -47,6 +47,13 @@ export interface EtcdRegistry extends Registry {
   close(): void;
 }
 
+/** Who watches, for what is not of the watch: whether this node could be kept registered. */
+interface Audience {
+  listener: RegistryListener;
+  told: Parameters<RegistryListener['nodes']> | undefined;
+  isCutOff: boolean;
+}
+
 /** Nothing is sent yet. Throws CniError 7 for options that are wrong and files that cannot be read. */
 export const createEtcdRegistry = (options: EtcdRegistryOptions): EtcdRegistry => {
   const { endpoints, cacert: ca, cert, key, user, passwordFile, silenceMs } = options;
@@ -59,12 +66,15 @@ export const createEtcdRegistry = (options: EtcdRegistryOptions): EtcdRegistry =
   });
   client.checkFiles();
   const keys = new RegistryKeys(options.prefix ?? '/podwire');
-  const listeners = new Set<RegistryListener>();
+  const audience = new Set<Audience>();
   const announcer = new Announcer(client, keys, {
     ttlSeconds: options.ttlSeconds ?? 30,
     instance: options.instance ?? nodeInstance(),
     trouble: (error: CniError) => {
-      for (const listener of listeners) listener.trouble(error);
+      for (const { listener } of audience) listener.trouble(error);
+    },
+    recovered: () => {
+      for (const { listener, told, isCutOff } of audience) if (told && !isCutOff) listener.nodes(...told);
     },
   });
   let announced: { name: string; stop: AbortController } | undefined;
@@ -92,12 +102,28 @@ export const createEtcdRegistry = (options: EtcdRegistryOptions): EtcdRegistry =
       return view.nodes();
     },
     watch: async (listener, signal) => {
-      listeners.add(listener);
+      const member: Audience = { listener, told: undefined, isCutOff: false };
+      const graceMs = (options.graceSeconds ?? 60) * 1000;
+      audience.add(member);
       try {
-        const graceMs = (options.graceSeconds ?? 60) * 1000;
-        await watchNodes(client, keys, { graceMs, ownName: () => announced?.name }, listener, signal);
+        await watchNodes(
+          client,
+          keys,
+          { graceMs, ownName: () => announced?.name },
+          {
+            nodes: (...told) => {
+              Object.assign(member, { told, isCutOff: false });
+              listener.nodes(...told);
+            },
+            trouble: (error) => {
+              member.isCutOff = true;
+              listener.trouble(error);
+            },
+          },
+          signal,
+        );
       } finally {
-        listeners.delete(listener);
+        audience.delete(member);
       }
     },
     claimPodCIDRs: async (node, settings, signal) => {

@@ -144,7 +144,9 @@ describe('etcd with authentication', () => {
     await watcher.shows('n1', 'n2');
     await server.kill();
     await waitUntil('the watcher is in trouble', () => watcher.troubles.length > 0);
+    const told = watcher.told.length;
     server.resume();
+    await waitUntil('that it is heard again is told', () => watcher.told.length > told, 30_000);
     await two.registry.announce({ ...nodeOf(2), addresses: ['198.51.100.99'] }, two.signal).catch(() => {});
     const three = nodes.make();
     await waitUntil('a third is registered', () =>
@@ -182,6 +184,21 @@ describe('etcd that fails', () => {
     await three.registry.announce(nodeOf(3), three.signal);
     await watcher.shows('n1', 'n2', 'n3');
     expect(watcher.alwaysHad('n1') && watcher.alwaysHad('n2')).toBe(true);
+  });
+
+  etcdTest('who cannot keep its registration says so, and says when it can again', async () => {
+    await using server = await EtcdServer.start();
+    await using nodes = new Nodes(server);
+    const one = nodes.make();
+    await one.registry.announce(nodeOf(1), one.signal);
+    await using watcher = new Watcher(one.registry);
+    await watcher.shows('n1');
+    await server.ctl('put', '/podwire/nodes/n1/alive', '{"instance":"of another node"}');
+    await server.ctl('put', '/podwire/nodes/n1', JSON.stringify({ ...nodeOf(2), name: 'n1' }));
+    await waitUntil('the node says so', () => watcher.troubles.length > 0);
+    expect(watcher.troubles.map(({ message }) => message)).toEqual([expect.stringContaining('198.51.100.2')]);
+    await server.ctl('del', '/podwire/nodes/n1/alive');
+    await waitUntil('it has its name again', () => watcher.nodes[0]?.addresses[0] === '198.51.100.1');
   });
 
   etcdTest('one of three members killed, another one hung: the rest is enough', async () => {
