@@ -38,8 +38,8 @@ export class Announcer {
     void this.#keep(own, lease, signal);
   }
 
-  /** Throws CniError 7 when another node of that name is alive. */
-  async refuseOther(own: Pick<OverlayNode, 'name' | 'addresses'>, signal: AbortSignal): Promise<Registered> {
+  /** What etcd has of this node. Throws CniError 7 when another node of that name is alive. */
+  async ownEntries(own: Pick<OverlayNode, 'name' | 'addresses'>, signal: AbortSignal): Promise<Registered> {
     const key = this.#keys.node(own.name);
     const { found } = await this.#client.transaction(
       {
@@ -74,7 +74,7 @@ export class Announcer {
     const value = formatRegistration(own);
     let lease: string | undefined;
     for (let attempt = 0; attempt < 5; attempt++) {
-      const { registration, liveness } = await this.refuseOther(own, signal);
+      const { registration, liveness } = await this.ownEntries(own, signal);
       lease ??= await this.#client.grantLease(this.#settings.ttlSeconds, { signal });
       try {
         const { succeeded } = await this.#client.transaction(
@@ -129,7 +129,7 @@ export class Announcer {
   /** Renews the lease. False when it was lost, or somebody changed what we wrote. */
   async #isKept(own: OverlayNode, lease: string, signal: AbortSignal): Promise<boolean> {
     if (!(await this.#client.keepLease(lease, { signal }))) return false;
-    const { registration, liveness } = await this.refuseOther(own, signal);
+    const { registration, liveness } = await this.ownEntries(own, signal);
     return registration?.value === formatRegistration(own) && liveness?.lease === lease;
   }
 }

@@ -138,7 +138,7 @@ export const createEtcdRegistry = (options: EtcdRegistryOptions): EtcdRegistry =
     },
     leave: async (own, signal) => {
       stopAnnouncing();
-      const { liveness } = await announcer.refuseOther(own, signal);
+      const { liveness } = await announcer.ownEntries(own, signal);
       await client.transaction(
         {
           compare: [],

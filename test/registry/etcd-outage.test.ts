@@ -136,7 +136,7 @@ describe('etcd with authentication', () => {
     await using server = await EtcdServer.start();
     await server.enableAuthentication('podwire', 'right', '/podwire/');
     const { user, passwordFile } = asUser(server, 'right');
-    await using nodes = new Nodes(server, { user, passwordFile });
+    await using nodes = new Nodes(server, { user, passwordFile, ttlSeconds: 5, graceSeconds: 1 });
     const [one, two] = [nodes.make(), nodes.make()];
     await one.registry.announce(nodeOf(1), one.signal);
     await two.registry.announce(nodeOf(2), two.signal);
@@ -145,6 +145,8 @@ describe('etcd with authentication', () => {
     await server.kill();
     await waitUntil('the watcher is in trouble', () => watcher.troubles.length > 0);
     const told = watcher.told.length;
+    const away = performance.now();
+    await waitUntil('the outage is longer than the lease', () => performance.now() - away > 6000);
     server.resume();
     await waitUntil('that it is heard again is told', () => watcher.told.length > told, 30_000);
     await two.registry.announce({ ...nodeOf(2), addresses: ['198.51.100.99'] }, two.signal).catch(() => {});
