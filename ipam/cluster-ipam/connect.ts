@@ -1,6 +1,7 @@
 import type { Fields } from '../../shared/cni/fields.ts';
 import type { Datastore } from '../../shared/store/datastore/datastore.ts';
 import { createFileDatastore } from '../../shared/store/datastore/file.ts';
+import { chooseEtcd } from './etcd-choice.ts';
 
 /** Which datastore a configuration means, and how to open it when it is needed. */
 export interface DatastoreChoice {
@@ -25,6 +26,7 @@ export const chooseDatastore = (ipam: Fields): DatastoreChoice => {
 };
 
 const choices: Record<string, (fields: Fields) => DatastoreChoice> = {
+  etcd: chooseEtcd,
   file: (fields) => {
     const directory = fields.string('directory') || defaultDirectory;
     if (!directory.startsWith('/')) throw fields.invalid('directory', 'must be an absolute path');

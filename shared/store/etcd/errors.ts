@@ -130,7 +130,8 @@ const refusals: { pattern: RegExp; problem: EtcdProblem; details: string }[] = [
   {
     pattern: /authentication failed/,
     problem: 'denied',
-    details: 'Correct the user (--etcd-user) or the content of the password file (--etcd-password-file).',
+    details:
+      'Correct the user (--etcd-user; "user") or the content of the password file (--etcd-password-file; "passwordFile").',
   },
   {
     pattern: /permission denied/,
