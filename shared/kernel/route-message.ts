@@ -9,8 +9,10 @@ import {
   viewOf,
 } from './netlink-message.ts';
 
-/** A unicast route; of a multipath route there is one for each of its next hops. */
+/** A route; of a multipath route there is one for each of its next hops. */
 export interface RouteState {
+  /** Absent for a unicast route, which is all that is read unless `discarding` is asked for. */
+  type?: DiscardingType;
   /** Canonical: `10.1.0.0/16`, `0.0.0.0/0`, `::/0`. */
   dst: string;
   /** May be IPv6 on an IPv4 route (RFC 5549). */
@@ -33,7 +35,12 @@ export interface RouteState {
   hops?: number;
 }
 
+/** Routes that lead nowhere. */
+export type DiscardingType = 'blackhole' | 'unreachable' | 'prohibit' | 'throw';
+
 export interface RouteFilter {
+  /** Tells of routes that lead nowhere, too. */
+  discarding?: boolean;
   linkIndex?: number;
   table?: number;
   protocol?: number;
@@ -44,11 +51,15 @@ export interface RouteFilter {
 export const RTM_GETROUTE = 26;
 
 /** The parts of an RTM_GETROUTE dump request. */
-export const routeQueryParts = (family: 4 | 6, { linkIndex, table, protocol }: RouteFilter): Uint8Array[] => {
+export const routeQueryParts = (
+  family: 4 | 6,
+  { linkIndex, table, protocol, discarding }: RouteFilter,
+): Uint8Array[] => {
   const rtmsg = new Uint8Array(RTMSG_BYTES);
   rtmsg[0] = family === 4 ? AF_INET : AF_INET6;
   if (protocol !== undefined) rtmsg[5] = protocol;
-  rtmsg[7] = RTN_UNICAST;
+  // The kernel gives those of this type, or with 0 of any.
+  if (!discarding) rtmsg[7] = RTN_UNICAST;
   const parts: Uint8Array[] = [rtmsg];
   if (linkIndex !== undefined) parts.push(encodeAttribute(RTA_OIF, encodeU32(linkIndex)));
   if (table !== undefined) parts.push(encodeAttribute(RTA_TABLE, encodeU32(table)));
@@ -59,14 +70,15 @@ export const routeQueryParts = (family: 4 | 6, { linkIndex, table, protocol }: R
 export const protocolOf = (payload: Uint8Array): number | undefined => payload[5];
 
 /**
- * Reads the payload of an RTM_NEWROUTE message: none when it is no unicast route (local, broadcast,
- * blackhole, …) or only a cached one. Throws RangeError when it is malformed.
+ * Reads the payload of an RTM_NEWROUTE message: none when it is no unicast route (local, broadcast, and
+ * without `discarding` blackhole, …) or only a cached one. Throws RangeError when it is malformed.
  */
-export const parseRoutes = (payload: Uint8Array): RouteState[] => {
+export const parseRoutes = (payload: Uint8Array, discarding = false): RouteState[] => {
   const attributes = parseAttributes(payload, RTMSG_BYTES);
   const view = viewOf(payload);
   const flags = view.getUint32(8, true);
-  if (view.getUint8(7) !== RTN_UNICAST || flags & RTM_F_CLONED) return [];
+  const type = discarding ? discardingTypes[view.getUint8(7)] : undefined;
+  if ((view.getUint8(7) !== RTN_UNICAST && type === undefined) || flags & RTM_F_CLONED) return [];
   const family = view.getUint8(0) === AF_INET ? 4 : 6;
   const dst = attributes.get(RTA_DST) ?? new Uint8Array(family === 4 ? 4 : 16);
   const metrics = nested(attributes.get(RTA_METRICS));
@@ -75,6 +87,7 @@ export const parseRoutes = (payload: Uint8Array): RouteState[] => {
     table: readU32(attributes.get(RTA_TABLE)) ?? view.getUint8(4),
     protocol: view.getUint8(5),
     scope: view.getUint8(6),
+    ...optional('type', type),
     ...optional('priority', readU32(attributes.get(RTA_PRIORITY))),
     ...optional('mtu', readU32(metrics.get(RTAX_MTU))),
     ...optional('advmss', readU32(metrics.get(RTAX_ADVMSS))),
@@ -135,6 +148,12 @@ const AF_INET6 = 10;
 const RTMSG_BYTES = 12;
 const RTNEXTHOP_BYTES = 8;
 const RTN_UNICAST = 1;
+const discardingTypes: Record<number, DiscardingType> = {
+  6: 'blackhole',
+  7: 'unreachable',
+  8: 'prohibit',
+  9: 'throw',
+};
 const RTM_F_CLONED = 0x200;
 const RTNH_F_ONLINK = 4;
 const RTA_DST = 1;

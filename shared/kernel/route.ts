@@ -12,19 +12,21 @@ import {
 export type { RouteState } from './route-message.ts';
 
 /**
- * The unicast routes of a family in the netns of the calling thread: those over an interface, in a
+ * The unicast routes (and others, see `RouteFilter`) of a family in the netns of the calling thread: those over an interface, in a
  * table, or all. None when the interface or the table does not exist.
  */
 export const readRoutes = (family: 4 | 6, filter: RouteFilter = {}): RouteState[] => {
   try {
     const answers = queryRoute({ type: RTM_GETROUTE, parts: routeQueryParts(family, filter), dump: true });
-    const { protocol, exceptProtocol } = filter;
+    const { protocol, exceptProtocol, discarding } = filter;
     const wanted = answers.filter((answer) => {
       const own = protocolOf(answer);
       return (protocol === undefined || own === protocol) && own !== exceptProtocol;
     });
     // The kernel gives all next hops of a route when one matches, and before 4.20 does not filter at all.
-    return wanted.flatMap(parseRoutes).filter((route) => matches(route, filter));
+    return wanted
+      .flatMap((answer) => parseRoutes(answer, discarding))
+      .filter((route) => matches(route, filter));
   } catch (error) {
     if (error instanceof SystemError && (error.code === 'ENODEV' || error.code === 'ENOENT')) return [];
     throw error;

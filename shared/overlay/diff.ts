@@ -97,6 +97,7 @@ export const isInPlace = ({ table, dst, priority, tos }: RouteState): boolean =>
 
 const isRight = (route: RouteState, wanted: WantedRoute, devices: Devices): boolean =>
   route.hops === undefined &&
+  route.type === undefined &&
   route.gateway === wanted.via &&
   route.linkIndex === devices[wanted.over] &&
   route.protocol === ROUTE_PROTOCOL &&

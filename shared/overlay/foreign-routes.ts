@@ -30,13 +30,15 @@ const foreignRoutes = (prefixes: ReadonlySet<string>, vtep: string): RouteState[
   const index = readLink(vtep)?.index;
   return ([4, 6] as const)
     .filter((family) => [...prefixes].some((prefix) => isIpv6(prefix) === (family === 6)))
-    .flatMap((family) => readRoutes(family, { table: MAIN_TABLE, exceptProtocol: ROUTE_PROTOCOL }))
+    .flatMap((family) =>
+      readRoutes(family, { table: MAIN_TABLE, exceptProtocol: ROUTE_PROTOCOL, discarding: true }),
+    )
     .filter((route) => prefixes.has(route.dst) && isInPlace(route) && route.linkIndex !== index);
 };
 
-const described = ({ gateway, linkIndex, protocol }: RouteState): string => {
+const described = ({ type, gateway, linkIndex, protocol }: RouteState): string => {
   const device = linkIndex === undefined ? undefined : readLink(linkIndex)?.name;
-  const words = [gateway && `via ${gateway}`, device && `dev ${device}`, `proto ${protocol}`];
+  const words = [type, gateway && `via ${gateway}`, device && `dev ${device}`, `proto ${protocol}`];
   return words.filter(Boolean).join(' ');
 };
 

@@ -49,15 +49,16 @@ const routeWords = ({ dst, via, over }: WantedRoute, names: DeviceNames): (strin
 ];
 
 const staleRouteWords = (route: RouteState, names: DeviceNames): (string | number)[] => {
-  const { dst, gateway, linkIndex, priority, table, protocol, tos, hops } = route;
+  const { type, dst, gateway, linkIndex, priority, table, protocol, tos, hops } = route;
   const device = linkIndex === undefined ? undefined : names.byIndex(linkIndex);
   const family = isIpv6(dst) ? 'inet6' : 'inet';
   return [
+    ...(type === undefined ? [] : [type]),
     dst,
     ...(hops === undefined && gateway !== undefined
       ? ['via', ...(isIpv6(gateway) && family === 'inet' ? ['inet6'] : []), gateway]
       : []),
-    ...(hops === undefined && device !== undefined ? ['dev', device] : []),
+    ...(hops === undefined && type === undefined && device !== undefined ? ['dev', device] : []),
     ...(priority === undefined ? [] : ['metric', priority]),
     ...(tos === undefined ? [] : ['tos', `0x${tos.toString(16)}`]),
     ...['table', table, 'proto', protocol],

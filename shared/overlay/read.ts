@@ -27,7 +27,10 @@ export const readEntries = (vtep: number | undefined): PresentEntries => ({
 });
 
 const readOwnRoutes = (family: 4 | 6, vtep: number | undefined): RouteState[] => {
-  const marked = withoutOtherOverlays(readRoutes(family, { protocol: ROUTE_PROTOCOL }), vtep);
+  const marked = withoutOtherOverlays(
+    readRoutes(family, { protocol: ROUTE_PROTOCOL, discarding: true }),
+    vtep,
+  );
   if (vtep === undefined) return marked;
   const others = readRoutes(family, { linkIndex: vtep, exceptProtocol: ROUTE_PROTOCOL });
   return [...marked, ...others.filter(({ protocol }) => protocol !== RTPROT_KERNEL)];

@@ -81,6 +81,12 @@ export const sync = (
     return applyOverlay(planOverlay(node, nodes, all, underlay), underlay);
   });
 
+/** What a sync could not do, or found wrong with a VTEP that it had not made; none when all went well. */
+export const troubles = ({ refused, messages }: Applied): string[] => [
+  ...refused.values(),
+  ...messages.filter((text) => / failed: /.test(text)),
+];
+
 /** What a command prints in a namespace; with what it says on stderr when it fails. */
 export const output = (netns: Netns, ...words: string[]): string => {
   const [tool = '', ...args] = words;
