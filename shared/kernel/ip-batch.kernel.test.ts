@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { runWholeBatch } from './batch.ts';
 import { IpBatch, runIpBatch } from './ip-batch.ts';
 import { readLink } from './link.ts';
 import type { Netns } from './netns.ts';
@@ -23,6 +24,24 @@ describe('runIpBatch', () => {
       }),
     );
     expect(netns.run(() => readLink('v1'))?.up).toBe(true);
+  });
+
+  test('or goes on after lines that fail, and tells which they were', () => {
+    const batch = new IpBatch()
+      .add('link', 'set', 'nope', 'up')
+      .add('link', 'add', 'v0', 'type', 'veth', 'peer', 'name', 'v1')
+      .add('route', 'add', '10.1.0.0/24', 'via', '10.9.9.9')
+      .add('link', 'set', 'v0', 'up');
+    expect(netns.run(() => runWholeBatch(batch, 'preparing a test'))).toEqual([
+      { index: 0, line: 'link set nope up', message: 'Cannot find device "nope"' },
+      {
+        index: 2,
+        line: 'route add 10.1.0.0/24 via 10.9.9.9',
+        message: 'Nexthop has invalid gateway.',
+      },
+    ]);
+    expect(netns.run(() => readLink('v0'))?.up).toBe(true);
+    expect(runWholeBatch(new IpBatch(), 'nothing')).toEqual([]);
   });
 
   test('puts a veth’s peer into a namespace by its reference', async () => {
