@@ -1,8 +1,9 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Argument, Command, InvalidArgumentError } from 'commander';
 import { describeMachine } from './machine.ts';
 import { measureFloor, measureScenario, type Row, type Sides } from './measure.ts';
+import { benchOverlay } from './overlay.ts';
 import { waitForQuiet } from './quiet.ts';
 import { defaultRuns, type Scenario, scenarios } from './scenarios.ts';
 import { median, p95 } from './statistics.ts';
@@ -10,6 +11,7 @@ import { firstCalls, resultTable, targetTable } from './tables.ts';
 import { judge } from './targets.ts';
 
 interface Options {
+  what: string;
   runs: number;
   case: string[];
   self: boolean;
@@ -18,9 +20,11 @@ interface Options {
   reference: string;
 }
 
-const readOptions = (): Options =>
-  new Command('scripts/bench')
-    .description('Measures our plugins and the reference plugins in turn, each on a host of its own.')
+const readOptions = (): Options => {
+  const command = new Command('scripts/bench')
+    .description(
+      'Measures our plugins and the reference plugins in turn, each on a host of its own; or the overlay.',
+    )
     .option(
       '--runs <n>',
       'calls per measurement; slow cases make proportionally fewer',
@@ -28,12 +32,18 @@ const readOptions = (): Options =>
       defaultRuns,
     )
     .option('--case <name>', `only this case; may be repeated: ${names().join(', ')}`, collect, [])
+    .addArgument(
+      new Argument('[what]', 'plugin calls, or the overlay')
+        .choices(['plugins', 'overlay'])
+        .default('plugins'),
+    )
     .option('--self', 'compare ours with itself, to see the noise', false)
     .option('--json <file>', 'write every sample to a file')
     .option('--ours <directory>', 'our plugins', 'dist/bin')
     .option('--reference <directory>', 'the plugins to compare with', '/usr/lib/cni')
-    .parse()
-    .opts<Options>();
+    .parse();
+  return { ...command.opts<Options>(), what: command.args[0] ?? 'plugins' };
+};
 
 const main = async (options: Options): Promise<number> => {
   const ours = resolve(options.ours);
@@ -42,6 +52,10 @@ const main = async (options: Options): Promise<number> => {
     if (!existsSync(join(bin, 'bridge'))) throw new Error(`there is no bridge plugin in ${bin}`);
   }
   const machine = describeMachine(sides);
+  if (options.what === 'overlay') {
+    const lives = Math.max(1, Math.round((5 * options.runs) / defaultRuns));
+    return benchOverlay(machine, { lives, ...(options.json === undefined ? {} : { json: options.json }) });
+  }
   const floor = await measureFloor(200);
   const other = options.self ? 'ours again' : 'reference';
   const rows: Row[] = [];

@@ -47,7 +47,7 @@ export const targetTable = (verdicts: readonly Verdict[]): string =>
   );
 
 /** A Markdown table whose columns line up; the first is flush left, the others flush right. */
-const markdown = (head: readonly string[], body: readonly (readonly string[])[]): string => {
+export const markdown = (head: readonly string[], body: readonly (readonly string[])[]): string => {
   const widths = head.map((title, column) =>
     Math.max(3, ...[title, ...body.map((row) => row[column] ?? '')].map(width)),
   );
