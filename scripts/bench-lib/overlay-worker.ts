@@ -1,7 +1,7 @@
 // One life of a node in a cluster, inside a host of its own: argv is the number of peers and how often the rest is
 // repeated; what was measured goes to stdout as JSON.
 import { runCommand } from '../../shared/kernel/command.ts';
-import { parseOverlayNodes } from '../../shared/overlay/nodes.ts';
+import { sortOutOverlayNodes } from '../../shared/overlay/nodes.ts';
 import { OverlaySyncer } from '../../shared/overlay/syncer.ts';
 import { type OverlayNode, type OverlaySync, overlayDefaults } from '../../shared/overlay/types.ts';
 import { clusterOf, ownNode, peerAddress, underlayAddress } from './overlay-cluster.ts';
@@ -44,7 +44,7 @@ const measure = async (): Promise<SyncTimes> => {
     // As it comes out of a registry: a text with all nodes, of which one has changed.
     times.changed.push(
       await timed('0 added, 1 replaced, 0 removed, 0 skipped', () =>
-        syncer.syncChange(ownNode, parseOverlayNodes(JSON.parse(text), 'nodes'), settings),
+        syncer.syncChange(ownNode, sortOutOverlayNodes(JSON.parse(text), 'nodes').nodes, settings),
       ),
     );
   }

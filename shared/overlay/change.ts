@@ -1,9 +1,9 @@
-import { type Cidr, contains } from '../kernel/address-math.ts';
 import { noEntries, type WantedEntries } from './entries.ts';
-import { readNodeAddress, readPodPrefix } from './known-texts.ts';
-import { describePeer, hostPrefix, type Peer } from './peers.ts';
-import { byName, type OverlayPlan } from './plan.ts';
+import { type PodPrefix, readNodeAddress, readPodPrefix } from './known-texts.ts';
+import { describePeer, type Peer } from './peers.ts';
+import type { OverlayPlan } from './plan.ts';
 import { planPeer } from './plan-peer.ts';
+import { overlap, type PrefixBits } from './prefix-bits.ts';
 import type { OverlayNode, PeerState, SkippedPeer, Underlay } from './types.ts';
 
 /** A plan that differs from the one before by some peers, with the entries of these before and after. */
@@ -43,17 +43,15 @@ export const changePlan = (
     if (node === undefined) continue;
     const peer = describePeer(node, underlay);
     if (typeof peer === 'string') {
-      skipped.push({ name, reason: peer });
+      insert(skipped, { name, reason: peer });
       continue;
     }
     if (isInTheWay(peer, peers, known, underlay)) return undefined;
     peers.set(name, peer);
     const planned = planPeer(peer, mode, underlay, after);
-    if (planned.state !== undefined) states.push(planned.state);
-    skipped.push(...planned.skipped);
+    if (planned.state !== undefined) insert(states, planned.state);
+    for (const one of planned.skipped) insert(skipped, one);
   }
-  states.sort(byName);
-  skipped.sort(byName);
   return { plan: { ...known, chosen: peers, peers: states, skipped }, before, after };
 };
 
@@ -107,32 +105,35 @@ const isInTheWay = (
   { state }: OverlayPlan,
   underlay: Underlay,
 ): boolean => {
-  const host = hostOf(peer.address);
-  const ownHost = hostOf(underlay.address);
-  if (peer.mac === state.mac) return true;
-  for (const text of state.podCIDRs) {
-    const prefix = readPodPrefix(text);
-    if (typeof prefix !== 'string' && meets(peer, host, prefix.cidr)) return true;
-  }
-  for (const { cidr } of peer.prefixes) if (overlap(cidr, host) || overlap(cidr, ownHost)) return true;
+  const ownPrefixes = state.podCIDRs.map(readPodPrefix).filter((prefix) => typeof prefix !== 'string');
+  const ownHost = readNodeAddress(underlay.address);
+  if (peer.mac === state.mac || meets(peer, ownPrefixes)) return true;
+  if (peer.prefixes.some(({ bits }) => overlap(bits, peer.host))) return true;
+  if (typeof ownHost !== 'string' && contains(peer, ownHost.bits)) return true;
   for (const other of others.values()) {
-    if (other.mac === peer.mac) return true;
-    for (const { cidr } of other.prefixes) if (meets(peer, host, cidr)) return true;
-    const otherHost = hostOf(other.address);
-    for (const { cidr } of peer.prefixes) if (overlap(cidr, otherHost)) return true;
+    if (other.mac === peer.mac || meets(peer, other.prefixes) || contains(peer, other.host)) return true;
   }
   return false;
 };
 
-const meets = (peer: Peer, host: Cidr | undefined, prefix: Cidr): boolean =>
-  overlap(prefix, host) || peer.prefixes.some(({ cidr }) => overlap(cidr, prefix));
+/** Whether one of the prefixes has to do with a prefix of the peer, or with its address. */
+const meets = (peer: Peer, prefixes: readonly PodPrefix[]): boolean => {
+  for (const { bits } of prefixes) if (overlap(bits, peer.host) || contains(peer, bits)) return true;
+  return false;
+};
 
-const overlap = (a: Cidr, b: Cidr | undefined): boolean =>
-  b !== undefined &&
-  a.family === b.family &&
-  (a.prefixLength <= b.prefixLength ? contains(a, b) : contains(b, a));
+const contains = (peer: Peer, other: PrefixBits): boolean => {
+  for (const { bits } of peer.prefixes) if (overlap(bits, other)) return true;
+  return false;
+};
 
-const hostOf = (text: string): Cidr | undefined => {
-  const read = readNodeAddress(text);
-  return typeof read === 'string' ? undefined : hostPrefix(read.address);
+/** Puts an element into a list that is sorted by name. */
+const insert = <T extends { name: string }>(list: T[], item: T): void => {
+  let [low, high] = [0, list.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((list[middle]?.name ?? '') <= item.name) low = middle + 1;
+    else high = middle;
+  }
+  list.splice(low, 0, item);
 };

@@ -1,5 +1,6 @@
 import {
   type Address,
+  bitsOf,
   type Cidr,
   formatAddress,
   formatCidr,
@@ -8,10 +9,13 @@ import {
   parseCidr,
 } from '../kernel/address-math.ts';
 import { addressProblem, prefixProblem } from './node-addresses.ts';
+import { type PrefixBits, prefixBits } from './prefix-bits.ts';
 
 /** An address of a node as somebody wrote it. */
 export interface NodeAddress {
   address: Address;
+  /** As a prefix of full length. */
+  bits: PrefixBits;
   /** Canonical. */
   text: string;
 }
@@ -19,6 +23,7 @@ export interface NodeAddress {
 /** A pod prefix as somebody wrote it. */
 export interface PodPrefix {
   cidr: Cidr;
+  bits: PrefixBits;
   /** Canonical. */
   text: string;
 }
@@ -31,7 +36,10 @@ export const readNodeAddress = (text: string): NodeAddress | string =>
   remembered(addresses, text, () => {
     const address = parseAddress(text);
     if (address === undefined) return 'must be an IP address';
-    return addressProblem(address) ?? { address, text: formatAddress(address) };
+    const problem = addressProblem(address);
+    if (problem !== undefined) return problem;
+    const bits = prefixBits({ ...address, prefixLength: bitsOf(address.family) });
+    return { address, bits, text: formatAddress(address) };
   });
 
 /** The same for the network address of a pod prefix with its length. */
@@ -41,7 +49,7 @@ export const readPodPrefix = (text: string): PodPrefix | string =>
     if (cidr === undefined) return 'must be a prefix such as 10.244.1.0/24';
     const network = networkOf(cidr);
     if (network.value !== cidr.value) return `must be a network address such as ${formatCidr(network)}`;
-    return prefixProblem(cidr) ?? { cidr, text: formatCidr(cidr) };
+    return prefixProblem(cidr) ?? { cidr, bits: prefixBits(cidr), text: formatCidr(cidr) };
   });
 
 const addresses = new Map<string, NodeAddress | string>();

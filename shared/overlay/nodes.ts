@@ -64,7 +64,32 @@ export const parseOverlayNodesFile = (text: string, file: string): OverlayNode[]
 };
 
 /** One node; `where` names the entry in messages. Throws CniError 7. */
-export const parseOverlayNode = (value: unknown, where: string): OverlayNode => {
+export const parseOverlayNode = (value: unknown, where: string): OverlayNode =>
+  readSound(value) ?? readOrRefuse(value, where);
+
+/** A node that is as it must be, without the cost of being able to say what is wrong; else undefined. */
+const readSound = (value: unknown): OverlayNode | undefined => {
+  if (!isObject(value)) return undefined;
+  const { name } = value;
+  if (typeof name !== 'string' || !NODE_NAME.test(name)) return undefined;
+  const addresses = readAll(value.addresses, readNodeAddress);
+  const podCIDRs = readAll(value.podCIDRs, readPodPrefix);
+  if (addresses === undefined || podCIDRs === undefined || addresses.length === 0) return undefined;
+  return { name, addresses: addresses.length > 1 ? [...new Set(addresses)] : addresses, podCIDRs };
+};
+
+const readAll = (value: unknown, read: (text: string) => { text: string } | string): string[] | undefined => {
+  if (!Array.isArray(value)) return undefined;
+  const texts: string[] = [];
+  for (const item of value) {
+    const known = typeof item === 'string' ? read(item) : '';
+    if (typeof known === 'string') return undefined;
+    texts.push(known.text);
+  }
+  return texts;
+};
+
+const readOrRefuse = (value: unknown, where: string): OverlayNode => {
   if (!isObject(value)) {
     throw new CniError(
       ErrorCode.invalidNetworkConfig,
@@ -104,7 +129,7 @@ const parseUnique = (
   index: number,
   names: Map<string, number>,
 ): OverlayNode => {
-  const node = parseOverlayNode(entry, `${where}[${index}]`);
+  const node = readSound(entry) ?? readOrRefuse(entry, `${where}[${index}]`);
   const first = names.get(node.name);
   if (first !== undefined) {
     throw new CniError(

@@ -1,5 +1,6 @@
 import { type Address, bitsOf, type Cidr } from '../kernel/address-math.ts';
-import { readNodeAddress, readPodPrefix } from './known-texts.ts';
+import { type NodeAddress, type PodPrefix, readNodeAddress, readPodPrefix } from './known-texts.ts';
+import type { PrefixBits } from './prefix-bits.ts';
 import { PrefixIndex } from './prefix-index.ts';
 import type { OverlayNode, SkippedPeer, Underlay } from './types.ts';
 import { linkLocalOf, vtepMac } from './vtep.ts';
@@ -10,9 +11,11 @@ export interface Peer {
   mac: string;
   /** The first of its addresses that is of the underlay's family. */
   address: string;
+  /** The same as bits. */
+  host: PrefixBits;
   /** All of them. */
-  addresses: { text: string; address: Address }[];
-  prefixes: { text: string; cidr: Cidr }[];
+  addresses: NodeAddress[];
+  prefixes: PodPrefix[];
   /** The next hops of what is encapsulated: the IPv4 address of its VTEP, and the link-local one. */
   gateways: { 4: string; 6: string };
 }
@@ -53,16 +56,16 @@ export const describePeer = (node: OverlayNode, underlay: Underlay): Peer | stri
   const ipv6 = underlay.address.includes(':');
   const facts = factsOf(node);
   if (typeof facts === 'string') return facts;
-  const address = facts.addresses.find(({ text }) => text.includes(':') === ipv6)?.text;
-  if (address === underlay.address) return `its address ${address} is the one of this node`;
-  if (address !== undefined) return { ...facts, address };
+  const address = facts.addresses.find(({ text }) => text.includes(':') === ipv6);
+  if (address?.text === underlay.address) return `its address ${address.text} is the one of this node`;
+  if (address !== undefined) return { ...facts, address: address.text, host: address.bits };
   const given = node.addresses.length === 0 ? 'none' : node.addresses.join(', ');
   return `it has no IPv${ipv6 ? 6 : 4} address (${given}), as the underlay address ${underlay.address} needs`;
 };
 
-export const hostPrefix = (address: Address): Cidr => ({ ...address, prefixLength: bitsOf(address.family) });
+const hostPrefix = (address: Address): Cidr => ({ ...address, prefixLength: bitsOf(address.family) });
 
-type Facts = Omit<Peer, 'address'>;
+type Facts = Omit<Peer, 'address' | 'host'>;
 
 /** Nodes that did not change are the same objects from one sync to the next. */
 const known = new WeakMap<OverlayNode, Facts | string>();
