@@ -1,8 +1,11 @@
 // Throughput between pods of two nodes, by our sync and by the same kernel objects set by hand as flannel sets them.
-// Each side has two hosts of its own; runs alternate. Runs inside a host of its own; what was measured goes to
+// Both take turns on the same two hosts, made anew for each run: two pairs of hosts differ more than the sides do. Runs inside a host of its own; what was measured goes to
 // stdout as JSON: bits/s of each run. argv: rounds, and seconds of each run.
+import { BridgeBatch, runBridgeBatch } from '../../shared/kernel/bridge-batch.ts';
 import { startCommand } from '../../shared/kernel/running-command.ts';
+import { writeSysctl } from '../../shared/kernel/sysctl.ts';
 import { ip } from '../../shared/kernel/test-netns.ts';
+import { removeFromKernel } from '../../shared/overlay/remove.ts';
 import { createHosts, reaches, sync, type TestHost } from '../../shared/overlay/test-hosts.ts';
 import { vtepMac } from '../../shared/overlay/vtep.ts';
 
@@ -16,20 +19,20 @@ const [rounds = 8, seconds = 3] = process.argv.slice(2).map(Number);
 
 type Pair = [TestHost, TestHost];
 
-const hostsOf = async (set: (pair: Pair) => void): Promise<Pair> => {
-  const [a, b] = await createHosts(2);
-  if (a === undefined || b === undefined) throw new Error('two hosts were asked for');
-  set([a, b]);
-  if (!reaches(a.pod, '10.244.2.5')) throw new Error('the pods do not reach each other');
-  return [a, b];
-};
-
 const setByUs = (pair: Pair): void => {
   for (const host of pair)
     sync(
       host,
       pair.map(({ node }) => node),
     );
+};
+
+const takeOurs = (pair: Pair): void => {
+  for (const { host } of pair) host.run(() => removeFromKernel('pwvxlan1'));
+};
+
+const takeByHand = (pair: Pair): void => {
+  for (const { host } of pair) ip(host, 'link del flannel.1');
 };
 
 /** flannel's VXLAN device is bound to the underlay's, and so knows its header and MTU. */
@@ -46,13 +49,28 @@ const setByHand = (pair: Pair): void => {
       `route replace 10.244.${other}.0/24 via 10.244.${other}.0 dev flannel.1 onlink`,
     );
     const fdb = ['fdb', 'replace', otherMac, 'dev', 'flannel.1', 'dst', `198.51.100.${other}`];
-    host.run(() => Bun.spawnSync(['bridge', ...fdb]));
-    host.run(() => Bun.spawnSync(['sysctl', '-qw', 'net.ipv4.ip_forward=1']));
+    host.run(() => runBridgeBatch(new BridgeBatch().add(...fdb), 'setting an FDB entry'));
+    host.run(() => writeSysctl('net/ipv4/ip_forward', '1'));
+  }
+};
+
+const sides = {
+  ours: { set: setByUs, take: takeOurs },
+  byHand: { set: setByHand, take: takeByHand },
+};
+
+const run = async (pair: Pair, side: keyof typeof sides): Promise<number> => {
+  sides[side].set(pair);
+  if (!reaches(pair[0].pod, '10.244.2.5')) throw new Error(`${side}: the pods do not reach each other`);
+  try {
+    return await stream(pair);
+  } finally {
+    sides[side].take(pair);
   }
 };
 
 /** One TCP stream from the first pod to the second; bits/s as the receiver sees them. */
-const run = async ([from, to]: Pair): Promise<number> => {
+const stream = async ([from, to]: Pair): Promise<number> => {
   const server = to.pod.run(() => startCommand('iperf3', ['-s', '-1', '-J']));
   const deadline = performance.now() + 5000;
   const isListening = (): boolean =>
@@ -68,12 +86,13 @@ const run = async ([from, to]: Pair): Promise<number> => {
 };
 
 const main = async (): Promise<Throughputs> => {
-  const sides = { ours: await hostsOf(setByUs), byHand: await hostsOf(setByHand) };
+  const [first, second] = await createHosts(2);
+  if (first === undefined || second === undefined) throw new Error('two hosts were asked for');
   const results: Throughputs = { ours: [], byHand: [] };
   for (let round = 0; round < rounds; round += 1) {
     // Who goes first alternates, so that neither always follows the other.
     const order = round % 2 === 0 ? (['ours', 'byHand'] as const) : (['byHand', 'ours'] as const);
-    for (const side of order) results[side].push(await run(sides[side]));
+    for (const side of order) results[side].push(await run([first, second], side));
   }
   return results;
 };

@@ -7,7 +7,7 @@ import { markdown, targetTable } from './tables.ts';
 import type { Verdict } from './targets.ts';
 
 export interface OverlayBenchOptions {
-  /** Of the syncs, how many processes each measures in; of the throughput, twice as many runs of each side. */
+  /** Of the syncs, how many processes each measures in; of the throughput, four times as many runs of each side. */
   lives: number;
   json?: string;
 }
@@ -23,7 +23,7 @@ export const benchOverlay = async (
     syncs.push(await measureSyncs(peers, lives));
   }
   process.stderr.write('bench: overlay: throughput\n');
-  const throughputs = await measureThroughput(lives * 2);
+  const throughputs = await measureThroughput(lives * 4);
   console.log(
     [
       machine,
@@ -48,7 +48,7 @@ const measureThroughput = async (rounds: number): Promise<Throughputs | undefine
   await waitForQuiet();
   const worker = `${import.meta.dir}/overlay-throughput.ts`;
   const child = Bun.spawn({
-    cmd: [`${import.meta.dir}/../private-host`, process.execPath, worker, `${rounds}`, '3'],
+    cmd: [`${import.meta.dir}/../private-host`, process.execPath, worker, `${rounds}`, '2'],
     stdout: 'pipe',
     stderr: 'inherit',
   });
