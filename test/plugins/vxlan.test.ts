@@ -1,13 +1,14 @@
 import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { expectPlugins, podwireBin, referenceBin } from '../support/binaries.ts';
-import { callPlugin, expectDone } from '../support/call-plugin.ts';
+import { callPlugin, expectDone, startPlugin } from '../support/call-plugin.ts';
 import { addChain, type ChainCall, checkChain, delChain } from '../support/chain.ts';
 import { connectOutside } from '../support/links.ts';
 import { requireKernel, requireTool } from '../support/needs.ts';
 import { keptOverlay, keptPortmapChains, leftovers, nothing, snapshot } from '../support/snapshot.ts';
 import type { TestHost } from '../support/test-host.ts';
 import { ping, startServer, whoSees } from '../support/traffic.ts';
+import { waitUntil } from '../support/wait-until.ts';
 import { Attachment, type NetworkConfig } from './attachment.ts';
 import { linkNames, linkOf, reservations, routesOf } from './kernel-state.ts';
 import { createNodes, type Nodes } from './overlay-nodes.ts';
@@ -93,6 +94,32 @@ describe('an overlay of one pod on each node', () => {
       await c.attachment.del();
     }
   }, 90_000);
+
+  test('that a killed ADD left half made is completed by the next one', async () => {
+    const config = nodes.config({ ipMasq: true });
+    const b = await nodes.attach(2, config);
+    const pod = await host.addPod('killed');
+    const names = ['pwvxlan1', 'veth'];
+    for (const name of names) {
+      await host.shell('ip link del pwvxlan1 2>/dev/null || true');
+      const running = startPlugin(host, {
+        ...{ binDir: podwireBin, plugin: 'vxlan', command: 'ADD', config },
+        ...{ containerId: 'killed', netns: pod },
+      });
+      await waitUntil(`there is a ${name}`, async () =>
+        (await linkNames(host)).some((link) => link.startsWith(name)),
+      );
+      running.kill('SIGKILL');
+      await running.outcome;
+      const again = new Attachment(host, pod, config, { containerId: 'killed' });
+      // It may have come to its end before.
+      await again.del();
+      await again.add();
+      await again.check();
+      for (const address of b.attachment.addresses) expect(await ping(pod, address)).toBe(true);
+      await again.del();
+    }
+  });
 
   test('leaves alone what others have', async () => {
     await host.shell(`ip link add dummy9 type bridge; ip link set dummy9 up
