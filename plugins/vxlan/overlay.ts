@@ -1,7 +1,6 @@
 import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
 import { Fields } from '../../shared/cni/fields.ts';
 import type { Call } from '../../shared/cni/plugin.ts';
-import { syncOutgoingNat } from '../../shared/overlay/nat-outgoing.ts';
 import type { OutgoingNat } from '../../shared/overlay/nat-plan.ts';
 import { readNodeState } from '../../shared/overlay/node-state.ts';
 import { type OverlayPlan, planOverlay } from '../../shared/overlay/plan.ts';
@@ -9,6 +8,7 @@ import { syncPlan } from '../../shared/overlay/sync.ts';
 import type { NodeState, Underlay } from '../../shared/overlay/types.ts';
 import { detectUnderlay } from '../../shared/overlay/underlay.ts';
 import type { VxlanConfig } from './config.ts';
+import { bringNatAbout } from './outgoing-nat.ts';
 import { type OwnPeers, readNodes } from './peers.ts';
 
 /** The overlay as an ADD needs it. */
@@ -31,7 +31,7 @@ export const nodeOverlay = (call: Call, config: VxlanConfig): NodeOverlay => {
   const { plan, underlay, nat } = planOwn(config, peers);
   const bringAbout = async (): Promise<void> => {
     await syncPlan(plan, underlay);
-    if (nat !== undefined) await syncOutgoingNat(nat);
+    await bringNatAbout(config.overlay.vni, nat);
   };
   return { state: plan.state, bringAbout };
 };

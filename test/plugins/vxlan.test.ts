@@ -146,6 +146,20 @@ describe('NAT', () => {
   });
 });
 
+test('NAT changes its backend, and goes, with the first ADD after the configuration did', async () => {
+  const rules = (): Promise<string> =>
+    host.shell('nft list tables; iptables-save -t nat; ip6tables-save -t nat');
+  const traces = { nftables: 'podwire_overlay1', iptables: 'PODWIRE-OVERLAY-1' };
+  for (const made of ['nftables', 'iptables', undefined] as const) {
+    const nat = made === undefined ? {} : { ipMasq: true, ipMasqBackend: made };
+    const { attachment } = await nodes.attach(1, nodes.config(nat));
+    await attachment.check();
+    const found = await rules();
+    for (const [backend, trace] of Object.entries(traces))
+      expect(found.includes(trace), `${backend} for ${made}`).toBe(backend === made);
+  }
+});
+
 describe('peers in a file', () => {
   test('are read by each ADD, so that a node joins with a line in the file', async () => {
     const path = '/run/nodes.json';
