@@ -22,9 +22,16 @@ export const bringNatAbout = async (
   }
   const { backend } = await syncOutgoingNat(nat);
   if (before === backend) return;
+  // The same rules twice do no harm: where the other backend's tools are gone, a later ADD tries again.
+  if (before !== undefined && !(await isRemoved(vni, backend))) return;
   remember(vni, backend);
-  if (before !== undefined) await removeOutgoingNat(vni, backend);
 };
+
+const isRemoved = (vni: number, kept: FilterBackend): Promise<boolean> =>
+  removeOutgoingNat(vni, kept).then(
+    () => true,
+    () => false,
+  );
 
 const fileOf = (vni: number): string => `/run/podwire/overlay/${vni}/nat`;
 
