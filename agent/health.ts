@@ -26,7 +26,8 @@ export const startHealthServer = (
       new Response(await metrics.text(), { headers: { 'content-type': metrics.contentType } }),
   };
   const fetch = (request: Request): Response | Promise<Response> => {
-    const route = routes[new URL(request.url).pathname];
+    // Without a Host header, as HTTP/1.0 allows, the URL is a path alone.
+    const route = routes[new URL(request.url, 'http://localhost').pathname];
     if (route === undefined) return text(`Not found. There is ${Object.keys(routes).join(', ')}.\n`, 404);
     if (request.method !== 'GET' && request.method !== 'HEAD') return text('Only GET.\n', 405);
     return route();
