@@ -57,7 +57,7 @@ export class Reporter {
     for (const peer of peers) via[peer.via] += 1;
     this.#ended(ms, 'success');
     this.#syncs.succeeded();
-    this.#status.syncSucceeded({ state, peers: via, skipped, messages });
+    this.#status.syncSucceeded({ state, peers: via, skipped });
     this.#status.conflistWritten = true;
     this.#skipped.tell(skipped.map(({ name, reason }) => `${name}: ${reason}`));
     this.#messages.tell(messages);

@@ -15,7 +15,6 @@ export interface SyncOutcome {
   state: NodeState;
   peers: { vxlan: number; direct: number };
   skipped: readonly SkippedPeer[];
-  messages: readonly string[];
 }
 
 /** What the agent knows of itself, for readiness, metrics and log. */
@@ -69,9 +68,8 @@ export class AgentStatus {
     if (this.outcome === undefined && reasons.length === 0) reasons.push('the first sync has not ended yet');
     const notes = [
       ...(this.outcome === undefined ? [] : trouble),
-      ...this.refused.map((entry) => `refused by the registry's rules: ${entry}`),
+      ...this.refused.map((entry) => `an entry of the registry is left out: ${entry}`),
       ...(this.outcome?.skipped ?? []).map(({ name, reason }) => `peer "${name}" is left out: ${reason}`),
-      ...(this.outcome?.messages ?? []),
     ];
     return { ready: reasons.length === 0, reasons, notes };
   }
