@@ -1,4 +1,3 @@
-import { CniError, ErrorCode } from '../shared/cni/errors.ts';
 import type { EtcdRegistry } from './registry/etcd.ts';
 import type { Registry } from './registry/registry.ts';
 import type { EtcdRegistrySettings, RegistrySettings } from './registry-settings.ts';
@@ -10,7 +9,8 @@ export const openRegistry = async (settings: RegistrySettings): Promise<Registry
     return createFileRegistry({ file: settings.file });
   }
   if (settings.kind === 'kubernetes') {
-    throw new CniError(ErrorCode.unsupportedField, 'this build has no client of Kubernetes yet');
+    const { createKubernetesRegistry } = await import('./registry/kubernetes.ts');
+    return createKubernetesRegistry({ kubeconfig: settings.kubeconfig });
   }
   return openEtcdRegistry(settings);
 };
