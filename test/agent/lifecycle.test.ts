@@ -42,7 +42,7 @@ describe('readiness', () => {
       reasons: ['node "n1" is not in the registry, which has "n2"'],
     });
     expect(has(node, conflist)).toBe(false);
-    expect(await node.health('/healthz')).toBe(200);
+    expect((await node.health('/healthz'))?.status).toBe(200);
 
     lab.register([{ ...node.entry, podCIDRs: [] }, lab.node(2).entry]);
     await waitForReadiness(

@@ -119,7 +119,7 @@ test('a failure is told once, with its end, and a sync then succeeds', async () 
   const before = await vtepState(node);
   // A device is in the way that is no VTEP.
   await damageAt(agent.pid, 'ip link delete pwvxlan1; ip link add pwvxlan1 type bridge');
-  await waitUntil('syncs fail', async () => (await node.health('/readyz')) === 503);
+  await waitUntil('syncs fail', async () => (await node.health('/readyz'))?.status === 503);
   await waitUntil('several have', async () => {
     return ((await metric(node, 'podwire_agent_syncs_total{result="failure"}')) ?? 0) >= 3;
   });
