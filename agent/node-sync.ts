@@ -21,9 +21,6 @@ export interface NodeSyncResult {
   ms: number;
 }
 
-/** So many that their memory counts. */
-const MANY_NODES = 500;
-
 /** Brings this node in order: NAT, VTEP and peers, then the network configuration. */
 export class NodeSync {
   readonly #settings: AgentSettings;
@@ -55,7 +52,8 @@ export class NodeSync {
       cause === 'kernel' || this.#nat?.sources !== sources || ranges.joined.size > 0
         ? await this.#syncNat(own, ranges.withFormer)
         : undefined;
-    const overlay = await this.#syncOverlay(own, nodes, cause);
+    const sync = cause === 'nodes' ? 'syncChange' : 'syncAll';
+    const overlay = await this.#overlay[sync](own, nodes, this.#settings.overlay);
     const late = ranges.left.size > 0 ? await this.#syncNat(own, ranges.aggregated) : undefined;
     const natFailure = late?.error ?? early?.error;
     this.#nat = natFailure === undefined ? { sources, ranges } : undefined;
@@ -63,18 +61,6 @@ export class NodeSync {
     const conflistWritten = this.#writeConflist(overlay);
     const natChanged = early?.changed === true || late?.changed === true;
     return { overlay, natChanged, conflistWritten, ms: performance.now() - started };
-  }
-
-  async #syncOverlay(
-    own: OverlayNode,
-    nodes: readonly OverlayNode[],
-    cause: SyncCause,
-  ): Promise<OverlaySync> {
-    const { overlay } = this.#settings;
-    if (cause === 'nodes') return this.#overlay.syncChange(own, nodes, overlay);
-    // The kernel's tables are read whole: without this, what was read the last time may still be there.
-    if (nodes.length > MANY_NODES) Bun.gc(true);
-    return this.#overlay.syncAll(own, nodes, overlay);
   }
 
   /** A failure must not keep the node from its peers: it is thrown later. */
