@@ -128,7 +128,7 @@ class Agent {
 
   #accept(nodes: OverlayNode[], refused: string[]): void {
     this.#reporter.registryTold(nodes, refused);
-    const judgement = judgeNodes(nodes, this.#settings.node);
+    const judgement = judgeNodes(nodes, this.#settings.node, this.#settings.registry.kind);
     if ('waiting' in judgement) {
       this.#reporter.waiting(judgement.waiting);
       return;

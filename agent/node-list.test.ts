@@ -6,7 +6,7 @@ const node = (name: string, ...podCIDRs: string[]) => ({ name, addresses: ['192.
 
 test('a list is acted on when this node is in it with a pod range', () => {
   const own = node('n1', '10.244.1.0/24');
-  expect(judgeNodes([node('n0'), own], 'n1')).toEqual({ own });
+  expect(judgeNodes([node('n0'), own], 'n1', 'file')).toEqual({ own });
 });
 
 test.for<[string, ReturnType<typeof node>[], string]>([
@@ -19,7 +19,13 @@ test.for<[string, ReturnType<typeof node>[], string]>([
     'node "n1" is not in the registry, which has "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9" and 2 more',
   ],
 ])('%s: it waits', ([, nodes, waiting]) => {
-  expect(judgeNodes(nodes, 'n1')).toEqual({ waiting });
+  expect(judgeNodes(nodes, 'n1', 'file')).toEqual({ waiting });
+});
+
+test('of Kubernetes, what a Node may still lack is told', () => {
+  expect(judgeNodes([node('a')], 'n1', 'kubernetes')).toEqual({
+    waiting: 'node "n1" with an InternalIP and a pod range is not in the registry, which has "a"',
+  });
 });
 
 test.for<[string, string | undefined]>([

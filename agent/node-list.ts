@@ -1,4 +1,5 @@
 import type { OverlayNode } from '../shared/overlay/types.ts';
+import type { Registry } from './registry/registry.ts';
 
 /** Whether a list of nodes can be acted on, and why not. */
 export type Judgement = { own: OverlayNode } | { waiting: string };
@@ -8,10 +9,17 @@ export type Judgement = { own: OverlayNode } | { waiting: string };
  * on: an emptied file and a registry that lost its data look the same, and what is in force is better than
  * nothing.
  */
-export const judgeNodes = (nodes: readonly OverlayNode[], name: string): Judgement => {
+export const judgeNodes = (
+  nodes: readonly OverlayNode[],
+  name: string,
+  kind: Registry['kind'],
+): Judgement => {
   const own = nodes.find((node) => node.name === name);
-  if (own === undefined)
-    return { waiting: `node "${name}" is not in the registry, which has ${namesOf(nodes)}` };
+  if (own === undefined) {
+    // A Node begins without either, and its registry leaves such a one out.
+    const lacking = kind === 'kubernetes' ? ' with an InternalIP and a pod range' : '';
+    return { waiting: `node "${name}"${lacking} is not in the registry, which has ${namesOf(nodes)}` };
+  }
   if (own.podCIDRs.length === 0) return { waiting: `node "${name}" has no pod range yet` };
   return { own };
 };

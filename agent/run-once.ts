@@ -23,7 +23,7 @@ export const runOnce = async (settings: AgentSettings): Promise<void> => {
   const registry = await openAnnounced(settings, signal);
   const { nodes, refused } = await registry.list(signal);
   reporter.registryTold(nodes, refused);
-  const judgement = judgeNodes(nodes, settings.node);
+  const judgement = judgeNodes(nodes, settings.node, settings.registry.kind);
   if ('waiting' in judgement) {
     throw new CniError(ErrorCode.notAvailable, judgement.waiting, {
       details: 'Nothing was changed on this node.',

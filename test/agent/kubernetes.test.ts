@@ -1,0 +1,96 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Lab } from '../nodes/lab/lab.ts';
+import { confDir, type LabNode } from '../nodes/lab/node.ts';
+import { Authority } from '../registry/certificates.ts';
+import { nodeObject } from '../registry/node-object.ts';
+import { ScriptedApiServer } from '../registry/scripted-api-server.ts';
+import { podwireBin } from '../support/binaries.ts';
+import { requireTool } from '../support/needs.ts';
+import type { Running } from '../support/process.ts';
+import { waitUntil } from '../support/wait-until.ts';
+import { conflist, has, requireLab, twoNodes, vtepState, waitForReadiness } from './agent-lab.ts';
+import { tunnelTo } from './tunnel.ts';
+
+const NODES = '/api/v1/nodes';
+
+let lab: Lab;
+let node: LabNode;
+let authority: Authority;
+let server: ScriptedApiServer;
+beforeEach(async (context) => {
+  requireLab(context);
+  requireTool(context, 'openssl');
+  authority = await Authority.create();
+  server = await ScriptedApiServer.start(authority);
+  lab = await twoNodes();
+  node = lab.node(1);
+  await tunnelTo([node.host], server.url);
+});
+afterEach(async () => {
+  await lab?.dispose();
+  await server?.stop();
+  authority?.dispose();
+});
+
+/** The agent as a DaemonSet starts it: its name by the environment, no other flag than the registry's. */
+const start = (): Running => {
+  const kubeconfig = join(authority.directory, 'kubeconfig');
+  const entry = { 'certificate-authority': join(authority.directory, 'ca.crt'), server: server.url };
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'c',
+    contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }],
+    clusters: [{ name: 'c', cluster: entry }],
+    users: [{ name: 'u', user: { token: 'agent' } }],
+  };
+  writeFileSync(kubeconfig, JSON.stringify(config));
+  const flags = [
+    '--registry',
+    'kubernetes',
+    '--kubeconfig',
+    kubeconfig,
+    '--health-address',
+    '127.0.0.1:9090',
+  ];
+  return node.host.start([`${podwireBin}/podwire`, 'agent', ...flags], {
+    env: { NODE_NAME: node.name, PATH: process.env.PATH ?? '' },
+    timeout: 3_600_000,
+  });
+};
+
+test('Node objects are peers; an API server that is away tears nothing down', {
+  timeout: 90_000,
+}, async () => {
+  const [first, second] = lab.nodes.map(({ entry }) => entry);
+  if (first === undefined || second === undefined) throw new Error('the lab has two nodes');
+  server.objects.put(NODES, nodeObject({ ...first, podCIDRs: [] }));
+  server.objects.put(NODES, nodeObject(second));
+  start();
+  await waitForReadiness(node, 'no range', ({ reasons }) =>
+    /^node "n1" with an InternalIP and a pod range is not in/.test(reasons[0] ?? ''),
+  );
+  expect(has(node, conflist)).toBe(false);
+  // The controller manager gives it one.
+  server.objects.put(NODES, nodeObject(first));
+  await waitForReadiness(node, 'ready', ({ ready }) => ready);
+  expect(has(node, `${confDir}/10-podwire.conflist`)).toBe(true);
+  expect(node.peers()).toMatchObject([
+    { name: 'n2', address: second.addresses[0], podCIDRs: second.podCIDRs },
+  ]);
+
+  const before = await vtepState(node);
+  await server.stop();
+  await waitForReadiness(
+    node,
+    'stale',
+    ({ ready, notes }) => ready && /^registry stale/.test(notes[0] ?? ''),
+  );
+  expect(await vtepState(node)).toBe(before);
+  await server.listen();
+  await waitForReadiness(node, 'fine again', ({ notes }) => notes.length === 0);
+  server.objects.remove(NODES, 'n2');
+  await waitUntil('the peer is gone', () => node.peers().length === 0);
+});
