@@ -61,6 +61,7 @@ describe('a registry that cannot be read', () => {
     JSON.parse((await node.health('/readyz'))?.body ?? '{}').registry ?? {};
 
   test.for([
+    ['is gone', undefined],
     ['is cut off', '{"nodes": [ {"name": "n1", "addr'],
     ['is empty', ''],
     ['is something else', '{"hosts": []}'],
@@ -70,7 +71,8 @@ describe('a registry that cannot be read', () => {
     const conflist = () => readFileSync(node.host.path(`${confDir}/10-podwire.conflist`), 'utf8');
     const [before, peers] = [conflist(), node.peers()];
     const lost = await lostDuring(async () => {
-      lab.register(text);
+      if (text === undefined) lab.unregister();
+      else lab.register(text);
       await waitUntil('the agent has noticed', async () => (await registryOf(node)).up === false);
       expect(node.peers()).toEqual(peers);
       expect(conflist()).toBe(before);

@@ -5,8 +5,9 @@ import { expectSuccess } from '../support/process.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import { addPods, createCluster, knowsPeers, podsOf, startAgents } from './lab/cluster.ts';
 import { createLab, type Lab } from './lab/lab.ts';
-import { confDir, type LabNode } from './lab/node.ts';
+import { confDir, type LabNode, type LabPod } from './lab/node.ts';
 import { exchanges, podParty, untilReached } from './lab/reach.ts';
+import { startPing } from './steady-ping.ts';
 
 // The cluster changes while it runs: by edits of the registry's file, which the agents notice.
 let lab: Lab | undefined;
@@ -33,6 +34,9 @@ test('a node joins, and leaves again without a trace', async () => {
   await untilReached(lab, exchanges(allPods(lab), allPods(lab)));
   const before = await overlayOf(n1);
 
+  // Meanwhile the others talk.
+  const [from, to] = [n1.pods[0] as LabPod, n2.pods[0] as LabPod];
+  const pings = await Promise.all(to.addresses.map((address) => startPing(from, address)));
   n3.startAgent();
   lab.register();
   await n3.ready();
@@ -44,8 +48,30 @@ test('a node joins, and leaves again without a trace', async () => {
   lab.register([n1.entry, n2.entry]);
   await Promise.all([knowsPeers(n1, 1), knowsPeers(n2, 1)]);
   expect(await overlayOf(n1)).toBe(before);
-  const rest = [...n1.pods, ...n2.pods].map(podParty);
-  await untilReached(lab, exchanges(rest, rest));
+  await Promise.all(pings.map((ping) => ping.answers(10)));
+  expect((await Promise.all(pings.map((ping) => ping.lost()))).flat()).toEqual([]);
+});
+
+test('what changed while an agent was away is caught up with', async () => {
+  lab = await createCluster({ pods: 1, segments: [0, 0, 0, 0] });
+  const [n1, n2, n3, n4] = lab.nodes as [LabNode, LabNode, LabNode, LabNode];
+  await n1.stopAgent('SIGKILL');
+  await n2.deletePod('n2-a');
+  n2.entry.podCIDRs.splice(0, 2, '10.244.77.0/24', 'fd00:244:77::/64');
+  lab.register([n1.entry, n2.entry, n4.entry]);
+  await conflistHas(n2, '10.244.77.0/24');
+  await n2.addPod('renumbered');
+  await knowsPeers(n4, 2);
+  n1.startAgent();
+  await n1.ready();
+  await knowsPeers(n1, 2);
+  const overlay = await overlayOf(n1);
+  for (const stale of ['10.244.2.0', 'fd00:244:2::', '10.244.3.0', 'fd00:244:3::', n3.state().mac]) {
+    expect(overlay).not.toContain(stale);
+  }
+  const pods = [n1, n2, n4].flatMap(({ pods: own }) => own.map(podParty));
+  await lab.prober.serve(n2.pods.map((pod) => podParty(pod).netns));
+  await untilReached(lab, exchanges(pods, pods));
 });
 
 test('a node changes its underlay address', async () => {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { lackingKernel, lackingTools, skipFor } from '../support/needs.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -116,6 +117,30 @@ describe('by one sync', () => {
     expect(await lab.node(1).host.exec(['ip', 'neigh', 'show', 'dev', 'eth0'])).toContain('198.51.100.77');
     expect(await look()).toBe(inOrder);
   });
+});
+
+test('killed at any moment of a sync, the next one puts all in order', async () => {
+  const node = lab.node(1);
+  await node.stopAgent();
+  const disturb = () => node.host.shell('ip link del pwvxlan1');
+  await disturb();
+  const begun = performance.now();
+  node.startAgent();
+  await node.ready();
+  const whole = performance.now() - begun;
+  for (const part of [0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]) {
+    await node.stopAgent('SIGKILL');
+    await disturb().catch(() => {});
+    const running = node.startAgent();
+    // It is a moment that is wanted here, not an event.
+    await Promise.race([running.outcome, sleep(part * whole)]);
+    await node.stopAgent('SIGKILL');
+    await node.sync();
+    expect(await look()).toBe(inOrder);
+    node.startAgent();
+  }
+  await node.ready();
+  await untilReached(lab, everybody());
 });
 
 describe('by the running agent', () => {

@@ -60,6 +60,11 @@ export class Lab {
     renameSync(`${registryFile(this.directory)}.new`, registryFile(this.directory));
   }
 
+  /** Removes the registry file. */
+  unregister(): void {
+    rmSync(registryFile(this.directory));
+  }
+
   async dispose(): Promise<void> {
     const parts = [this.prober, ...this.nodes.map(({ host }) => host), this.switch, this.outside];
     const outcomes = await Promise.allSettled(parts.map((part) => part.dispose()));
