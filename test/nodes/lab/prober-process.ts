@@ -19,6 +19,13 @@ const within = <T>(path: string, body: () => T): T => {
 
 const plain = (address: string): string => address.replace(/^::ffff:/, '');
 
+/** Where the way back is missing, the asker gets no answer. */
+const answer = (socket: Bun.udp.Socket<'buffer'>, _: Buffer, port: number, address: string): void => {
+  try {
+    socket.send(plain(address), port, address);
+  } catch {}
+};
+
 const serve = async (path: string): Promise<void> => {
   within(path, () =>
     Bun.listen({
@@ -33,7 +40,7 @@ const serve = async (path: string): Promise<void> => {
     udp = Bun.udpSocket({
       hostname: '::',
       port: PORT,
-      socket: { data: (socket, _, port, address) => void socket.send(plain(address), port, address) },
+      socket: { data: answer, error: () => {} },
     });
   });
   await udp;
@@ -72,7 +79,11 @@ const askUdp = ({ from, to }: Question, timeoutMs: number): Promise<Answer> =>
         },
       }).then(
         (socket) => {
-          socket.send('who am I', PORT, to);
+          try {
+            socket.send('who am I', PORT, to);
+          } catch (error) {
+            resolve({ failed: String(error) });
+          }
           setTimeout(() => socket.close(), timeoutMs).unref();
         },
         (error: unknown) => resolve({ failed: String(error) }),
@@ -83,8 +94,8 @@ const askUdp = ({ from, to }: Question, timeoutMs: number): Promise<Answer> =>
 const ask = (question: Question, timeoutMs: number): Promise<Answer> => {
   const timeout = Promise.withResolvers<Answer>();
   const timer = setTimeout(() => timeout.resolve({ failed: `no answer in ${timeoutMs} ms` }), timeoutMs);
-  const answer = question.protocol === 'tcp' ? askTcp(question) : askUdp(question, timeoutMs);
-  return Promise.race([answer, timeout.promise]).finally(() => clearTimeout(timer));
+  const told = question.protocol === 'tcp' ? askTcp(question) : askUdp(question, timeoutMs);
+  return Promise.race([told, timeout.promise]).finally(() => clearTimeout(timer));
 };
 
 const perform = async (request: Request): Promise<unknown> => {
@@ -94,12 +105,12 @@ const perform = async (request: Request): Promise<unknown> => {
 };
 
 for await (const line of createInterface({ input: process.stdin })) {
-  let answer: object;
+  let reply: object;
   try {
-    answer = { result: await perform(JSON.parse(line)) };
+    reply = { result: await perform(JSON.parse(line)) };
   } catch (error) {
-    answer = { error: String(error) };
+    reply = { error: String(error) };
   }
-  process.stdout.write(`${JSON.stringify(answer)}\n`);
+  process.stdout.write(`${JSON.stringify(reply)}\n`);
 }
 process.exit(0);
