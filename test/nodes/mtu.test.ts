@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { requireKernel, requireTool } from '../support/needs.ts';
-import { startCapture } from './lab/capture.ts';
+import { requireKernel } from '../support/needs.ts';
+import { requireCapture, startCapture } from './lab/capture.ts';
 import { createCluster, startAgents } from './lab/cluster.ts';
 import { createLab, type Lab } from './lab/lab.ts';
 import type { LabPod } from './lab/node.ts';
@@ -42,7 +42,7 @@ test.for<{ underlay: UnderlayFamily; mtu: number; args: string[]; expected: numb
 ])(
   'underlay $underlay of $mtu bytes, $args: pods send $expected bytes in one packet, both ways',
   async ({ underlay, mtu, args, expected }, context) => {
-    requireTool(context, 'tcpdump');
+    requireCapture(context);
     lab = await createCluster({ segments: [0, 0], underlay, mtu, agentArgs: args, pods: 1 });
     const [a, b] = lab.nodes.flatMap(({ pods }) => pods) as [LabPod, LabPod];
     expect(lab.nodes.map((node) => node.state().mtu)).toEqual([expected, expected]);

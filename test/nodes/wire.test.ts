@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { requireKernel, requireTool } from '../support/needs.ts';
-import { startCapture } from './lab/capture.ts';
+import { requireKernel } from '../support/needs.ts';
+import { requireCapture, startCapture } from './lab/capture.ts';
 import { createCluster, podsOf } from './lab/cluster.ts';
 import { type Frame, parseVxlan } from './lab/frames.ts';
 import type { Lab } from './lab/lab.ts';
@@ -39,7 +39,7 @@ test.for([
   { vni: 4096, port: 4789, underlay: 'ipv4' as const },
   { vni: 16_777_215, port: 8472, underlay: 'ipv6' as const },
 ])('standard VXLAN: VNI $vni, port $port, over $underlay', async ({ vni, port, underlay }, context) => {
-  requireTool(context, 'tcpdump');
+  requireCapture(context);
   const agentArgs = ['--vni', String(vni), '--port', String(port)];
   lab = await createCluster({ segments: [0, 0], pods: 1, underlay, agentArgs, vni });
   const [n1, n2] = [lab.node(1), lab.node(2)];
@@ -79,7 +79,7 @@ test.for([
 });
 
 test('tcpdump, which knows port 4789, reads them as VXLAN', async (context) => {
-  requireTool(context, 'tcpdump');
+  requireCapture(context);
   lab = await createCluster({
     segments: [0, 0],
     pods: 1,
@@ -95,7 +95,7 @@ test('tcpdump, which knows port 4789, reads them as VXLAN', async (context) => {
 });
 
 test('cross-subnet: direct within a segment, encapsulated to the other', async (context) => {
-  requireTool(context, 'tcpdump');
+  requireCapture(context);
   lab = await createCluster({ segments: [0, 0, 1], pods: 1, agentArgs: ['--mode', 'cross-subnet'] });
   const pods = podsOf(lab).map(podParty);
   expect(await faults(lab, exchanges(pods, pods))).toEqual([]);
@@ -123,7 +123,7 @@ test('cross-subnet: direct within a segment, encapsulated to the other', async (
 });
 
 test('direct: nothing is encapsulated', async (context) => {
-  requireTool(context, 'tcpdump');
+  requireCapture(context);
   lab = await createCluster({ segments: [0, 0], pods: 1, agentArgs: ['--mode', 'direct'] });
   const frames = await framesBetween(lab, 2);
   expect(frames.filter((frame) => isVxlan(frame))).toEqual([]);

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest';
 import { requireKernel, requireTool } from '../../support/needs.ts';
-import { startCapture } from './capture.ts';
+import { requireCapture, startCapture } from './capture.ts';
 import { parseVxlan } from './frames.ts';
 import { createLab, type Lab } from './lab.ts';
 
@@ -11,7 +11,8 @@ afterEach(() => lab?.dispose());
 test.for(['ipv4', 'ipv6'] as const)(
   'VXLAN frames over %s are read as what they are',
   async (underlay, context) => {
-    requireTool(context, 'tcpdump', 'ping');
+    requireCapture(context);
+    requireTool(context, 'ping');
     requireKernel(context, 'vxlan');
     lab = await createLab({ segments: [0, 0], underlay });
     const [a, b] = [lab.node(1), lab.node(2)];

@@ -1,4 +1,6 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
+import type { TestContext } from 'vitest';
+import { requireRoot, requireTool } from '../../support/needs.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import { type Frame, readCapture } from './frames.ts';
 import type { Lab } from './lab.ts';
@@ -9,6 +11,12 @@ export interface Capture {
   file: string;
   stop(): Promise<Frame[]>;
 }
+
+/** Skips the test, with the reason, where nothing can be captured: tcpdump wants to change its groups. */
+export const requireCapture = (context: TestContext): void => {
+  requireRoot(context);
+  requireTool(context, 'tcpdump');
+};
 
 /** The last frame of a capture, so that none before it is left in a buffer. */
 const END = 'end of the capture\n';
@@ -26,7 +34,11 @@ export const startCapture = async (lab: Lab, number: number, filter: string): Pr
   for (const old of [file, log]) rmSync(host.path(old), { force: true });
   const running = host.start(['sh', '-c', command], { timeout: 120_000 });
   const said = (): string => (existsSync(host.path(log)) ? readFileSync(host.path(log), 'utf8') : '');
-  await waitUntil(`tcpdump listens on ${device}`, () => said().includes('listening on'));
+  await waitUntil(`tcpdump listens on ${device}`, () => said().includes('listening on')).catch(
+    (error: Error) => {
+      throw new Error(`${error.message}: ${said()}`);
+    },
+  );
   return {
     file,
     stop: async () => {
