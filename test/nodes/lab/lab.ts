@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { OverlayNode } from '../../../shared/overlay/types.ts';
 import { createHost, type TestHost } from '../../support/test-host.ts';
+import { waitUntil } from '../../support/wait-until.ts';
 import { LabNode } from './node.ts';
 import {
   type LabShape,
   nodeLines,
+  outside,
   outsideLines,
   switchLines,
   type UnderlayFamily,
@@ -93,7 +95,7 @@ export const createLab = async (options: LabOptions = {}): Promise<Lab> => {
     throw error;
   };
   if (failed !== undefined) return giveUp(failed.reason);
-  const [prober, switchHost, outside, ...hosts] = started as [Prober, TestHost, TestHost, ...TestHost[]];
+  const [prober, switchHost, outsideHost, ...hosts] = started as [Prober, TestHost, TestHost, ...TestHost[]];
   const directory = mkdtempSync(join(tmpdir(), 'podwire-lab-'));
   const nodes = hosts.map((host, index) => {
     const addresses = underlayAddresses(underlay, segments[index] ?? 0, index + 1);
@@ -104,7 +106,7 @@ export const createLab = async (options: LabOptions = {}): Promise<Lab> => {
       agentArgs,
     });
   });
-  const lab = new Lab({ nodes, switch: switchHost, outside, prober, directory });
+  const lab = new Lab({ nodes, switch: switchHost, outside: outsideHost, prober, directory });
   await wire(lab, shape).catch(async (error: unknown) => {
     await lab.dispose();
     throw error;
@@ -128,7 +130,20 @@ const wire = async (lab: Lab, shape: LabShape): Promise<void> => {
       await batch(host, nodeLines(shape, number));
     }),
   ]);
+  await Promise.all([
+    usable(lab.outside, [outside.ipv6]),
+    ...lab.nodes.map(({ host, entry }) => usable(host, entry.addresses)),
+  ]);
 };
+
+/** Waits until the host itself takes these addresses for its own: for IPv6 ones the kernel sees to it later. */
+const usable = (host: TestHost, addresses: string[]): Promise<unknown> =>
+  waitUntil(`${addresses.join(' and ')} are usable`, async () =>
+    (await host.shell(addresses.map((address) => `ip route get ${address} || true`).join(';')))
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith(' '))
+      .every((line) => line.startsWith('local ')),
+  );
 
 const batch = (host: TestHost, lines: string[]): Promise<string> =>
   host.exec(['ip', '-batch', '-'], { stdin: `${lines.join('\n')}\n` });
