@@ -28,8 +28,9 @@ export const temporaryFor = (path: string): string => {
   return `${path.slice(0, slash)}.${path.slice(slash)}.podwire-new`;
 };
 
-/** Writes a file whole and onto the disk, and makes its directory where that is missing. */
+/** Writes a file whole and onto the disk, and makes its directory, so that `directoryMode` counts, where it is missing. */
 export const replaceFile = (path: string, text: string, mode: number, directoryMode = 0o755): void => {
+  mkdirSync(dirname(dirname(path)), { recursive: true, mode: 0o755 });
   mkdirSync(dirname(path), { recursive: true, mode: directoryMode });
   const temporary = temporaryFor(path);
   const fd = openSync(temporary, 'w', mode);

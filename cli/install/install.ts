@@ -7,7 +7,7 @@ import { commandName, pluginNames } from '../../shared/cni/plugin-names.ts';
 import { ioFailure } from '../../shared/store/io-failure.ts';
 import type { Conflist } from './conflist.ts';
 import { withDirectoryLock } from './directory-lock.ts';
-import { hashFile } from './durable-files.ts';
+import { hashFile, removeIfEmpty } from './durable-files.ts';
 import { forgetSaved, saveFile } from './files-of-others.ts';
 import { type HostPaths, onHost } from './host-paths.ts';
 import { type Build, Identifier, type Identity } from './identify.ts';
@@ -49,23 +49,29 @@ export const install = async (request: InstallRequest): Promise<InstallReport> =
   }
   const { paths } = request;
   const made = makeDirectory(paths, paths.binDir);
-  const directory = onHost(paths, paths.binDir);
-  return withDirectoryLock(directory, async () => {
-    const manifest = readManifest(paths);
-    const present = look(directory);
-    const plan = planInstall(
-      { ...request, binDir: paths.binDir },
-      { manifest, present, own: { version, buildId } },
-    );
-    const conflist = request.conflist && planConflist(paths, request.conflist, manifest, request.takeover);
-    const sha256 = hashFile(ownExecutable);
-    const report = describe(paths, plan, conflist, present);
-    if (isComplete(paths, { manifest, plan, conflist, present, sha256 }))
-      return { ...report, action: 'unchanged' };
-    const next = nextManifest(paths, { manifest, plan, sha256, made });
-    carryOut(paths, { manifest, plan, conflist, next });
-    return report;
-  });
+  try {
+    return await withDirectoryLock(onHost(paths, paths.binDir), async () => installLocked(request, made));
+  } catch (error) {
+    for (const path of made.toReversed()) removeIfEmpty(onHost(paths, path));
+    throw error;
+  }
+};
+
+const installLocked = (request: InstallRequest, made: string[]): InstallReport => {
+  const { paths } = request;
+  const manifest = readManifest(paths);
+  const present = look(onHost(paths, paths.binDir));
+  const wish = { ...request, binDir: paths.binDir };
+  const plan = planInstall(wish, { manifest, present, own: { version, buildId } });
+  const conflist = request.conflist && planConflist(paths, request.conflist, manifest, request.takeover);
+  const sha256 = hashFile(ownExecutable);
+  const report = describe(paths, plan, conflist, present);
+  if (isComplete(paths, { manifest, plan, conflist, present, sha256 })) {
+    return { ...report, action: 'unchanged' };
+  }
+  const next = nextManifest(paths, { manifest, plan, sha256, made });
+  carryOut(paths, { manifest, plan, conflist, next });
+  return report;
 };
 
 /** What stands under each name that an executable of ours may have. */

@@ -76,7 +76,7 @@ export const takeBackFiles = (paths: HostPaths, manifest: Manifest, outcome: Tak
   for (const entry of manifest.saved) if (!kept.has(keptPath(entry))) forgetSaved(paths, entry);
   removeManifest(paths);
   for (const name of manifest.names) if (isLast(name)) takeBack(name);
-  for (const made of [...manifest.made].reverse()) removeIfEmpty(onHost(paths, made));
+  for (const made of manifest.made.toReversed()) removeIfEmpty(onHost(paths, made));
   removeIfEmpty(onHost(paths, savedDirectory));
   removeIfEmpty(onHost(paths, stateDirectory));
 };
