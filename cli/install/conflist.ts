@@ -68,11 +68,15 @@ export const writeConflist = (paths: HostPaths, path: string, text: string): voi
   }
 };
 
+/** What a killed writer left beside it. Throws CniError 5. */
+export const removeUnfinishedConflist = (paths: HostPaths, path: string): void =>
+  remove(temporaryFor(onHost(paths, path)), path);
+
 /** Throws CniError 5. */
-export const removeConflist = (paths: HostPaths, path: string): void => {
-  const file = onHost(paths, path);
+export const removeConflist = (paths: HostPaths, path: string): void => remove(onHost(paths, path), path);
+
+const remove = (file: string, path: string): void => {
   try {
-    rmSync(temporaryFor(file), { force: true });
     rmSync(file, { force: true });
   } catch (error) {
     throw ioFailure(`remove ${path}`, error);

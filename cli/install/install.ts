@@ -142,8 +142,8 @@ const nextManifest = (
     names: plan.names,
     everything: plan.everything,
     saved: [...earlier, ...aside],
-    ...(manifest?.conflist && { conflist: manifest.conflist }),
     made: [...(manifest?.made ?? []), ...made],
+    ...(manifest?.conflist && { conflist: manifest.conflist }),
   };
 };
 

@@ -2,7 +2,7 @@ import { lstatSync, readFileSync, rmSync } from 'node:fs';
 import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
 import { isObject } from '../../shared/cni/fields.ts';
 import { failedWith, ioFailure } from '../../shared/store/io-failure.ts';
-import { replaceFile } from './durable-files.ts';
+import { replaceFile, temporaryFor } from './durable-files.ts';
 import { type HostPaths, onHost, stateDirectory } from './host-paths.ts';
 import type { Build } from './identify.ts';
 
@@ -62,10 +62,12 @@ export const writeManifest = (paths: HostPaths, manifest: Manifest): void => {
   }
 };
 
-/** Throws CniError 5. */
+/** With one that was being written when its writer was killed. Throws CniError 5. */
 export const removeManifest = (paths: HostPaths): void => {
+  const file = onHost(paths, manifestFile);
   try {
-    rmSync(onHost(paths, manifestFile), { force: true });
+    rmSync(temporaryFor(file), { force: true });
+    rmSync(file, { force: true });
   } catch (error) {
     throw ioFailure(`remove ${manifestFile}`, error);
   }

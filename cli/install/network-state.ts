@@ -107,11 +107,12 @@ const namesIn = (directory: string): string[] => {
   }
 };
 
+/** Returns whether anything was in it. */
 const removeTree = (directory: string): boolean => {
   try {
-    if (namesIn(directory).length === 0) return false;
+    const hadEntries = namesIn(directory).length > 0;
     rmSync(directory, { recursive: true, force: true });
-    return true;
+    return hadEntries;
   } catch (error) {
     throw ioFailure(`remove ${directory}`, error);
   }

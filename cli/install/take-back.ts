@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { commandName } from '../../shared/cni/plugin-names.ts';
 import { ioFailure } from '../../shared/store/io-failure.ts';
-import { conflistState, removeConflist } from './conflist.ts';
+import { conflistState, removeConflist, removeUnfinishedConflist } from './conflist.ts';
 import { removeIfEmpty } from './durable-files.ts';
 import { forgetSaved, isUnchanged, restoreFile, type SavedFile } from './files-of-others.ts';
 import { type HostPaths, onHost, stateDirectory } from './host-paths.ts';
@@ -33,6 +33,7 @@ export const takeBackConflist = (
 ): void => {
   if (conflist === undefined) return;
   const { path } = conflist;
+  removeUnfinishedConflist(paths, path);
   const entry = saved.find((candidate) => candidate.path === path);
   const state = conflistState(paths, path, undefined, conflist);
   if (state === 'foreign') {

@@ -136,6 +136,22 @@ describe('install', () => {
     expect(tree(host, root).filter((line) => !isEmptyDirectory(line))).toEqual(before);
   });
 
+  test('also where the state is on another file system', async () => {
+    await host.shell(`mkdir -p ${bin}; mount -t tmpfs -o mode=755 tmpfs ${bin}`);
+    try {
+      await writeForeign();
+      const before = tree(host, bin);
+      await install('--takeover');
+      expect(tree(host, `${root}/var/lib/podwire/saved`)).toEqual(
+        before.filter((line) => !line.startsWith('/dhcp')),
+      );
+      await uninstall();
+      expect(tree(host, bin)).toEqual(before);
+    } finally {
+      await host.shell(`umount ${bin}`);
+    }
+  });
+
   test('with --plugins, files of others under the other names are in nobody’s way', async () => {
     await writeForeign();
     expect((await install('--plugins', 'veth,host-local')).putAside).toEqual([]);
