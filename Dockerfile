@@ -31,11 +31,6 @@ RUN case "${BUILD_TARGET:-$TARGETARCH}" in \
     && PODWIRE_BUILD_ID="$BUILD_ID" scripts/build --into /out --target "$target"
 
 FROM ${BASE_IMAGE}
-ARG BUILD_ID=unversioned
-LABEL org.opencontainers.image.title="podwire" \
-      org.opencontainers.image.description="CNI plugins for Linux, their installer, and the node agent of the overlay" \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.revision="$BUILD_ID"
 
 # ip, bridge and tc; nft; both variants of iptables. Connections are looked up and forgotten by netlink, without
 # the conntrack command. The certificates are for the API servers of Kubernetes and etcd.
@@ -43,6 +38,13 @@ RUN apt-get update -q \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
          ca-certificates iproute2 iptables nftables \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*.log /var/log/apt
+
+# Below what costs time, as it is new with each build.
+ARG BUILD_ID=unversioned
+LABEL org.opencontainers.image.title="podwire" \
+      org.opencontainers.image.description="CNI plugins for Linux, their installer, and the node agent of the overlay" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.revision="$BUILD_ID"
 
 # One name is enough: `podwire install` makes the others on the node.
 COPY --from=build /out/podwire /usr/local/bin/podwire

@@ -17,6 +17,7 @@ main() {
   step 'lint' "$BUN" node_modules/.bin/biome check . || true
   step 'types' "$BUN" node_modules/.bin/tsc -p . || true
   step 'build' scripts/build || finish
+  make_image "$@"
   run_vitest "$@"
   finish "$TOTALS"
 }
@@ -40,6 +41,13 @@ step() {
   FAILED=$((FAILED + 1))
   echo "test: $name failed" >&2
   return 1
+}
+
+# Tests have no network, which building the image needs: it is built here, for all tests or those of the image.
+make_image() {
+  (($# == 0)) || [[ $* == *image* ]] || return 0
+  export PODWIRE_IMAGE=$WORKSPACE/podwire.tar
+  step 'image' scripts/image --if-possible "$PODWIRE_IMAGE" || true
 }
 
 # The totals are held back: they are to be the very last line, with the other steps counted.
