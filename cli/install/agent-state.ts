@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
 import { listLinks } from '../../shared/kernel/link.ts';
+import { withLock } from '../../shared/store/lock.ts';
 import { type HostPaths, onHost, runDirectory } from './host-paths.ts';
 import { ownExecutable } from './place.ts';
 
@@ -16,9 +17,25 @@ export const overlaysOf = (paths: HostPaths): number[] => {
   return [...new Set(names.filter((name) => /^[1-9]\d{0,7}$/.test(name)).map(Number))].sort((a, b) => a - b);
 };
 
+/** Throws CniError 103 while an agent runs: it would put everything back. */
+export const refuseRunningAgent = async (paths: HostPaths, vni: number): Promise<void> => {
+  const file = onHost(paths, `${runDirectory}/locks/agent-${vni}`);
+  if (!existsSync(file)) return;
+  try {
+    await withLock(file, () => {}, { deadlineMs: 0 });
+  } catch (error) {
+    if (!(error instanceof CniError) || error.code !== ErrorCode.tryAgainLater) throw error;
+    throw new CniError(
+      ErrorCode.conflict,
+      `the agent of the overlay with the VNI ${vni} is running: process ${readFileSync(file, 'utf8').trim()}`,
+      { details: 'Stop it first: delete its DaemonSet, or end its service.', cause: error },
+    );
+  }
+};
+
 /**
  * Takes an overlay off the node as `podwire agent --cleanup` does, which is what is called: VTEP, routes, NAT, state
- * and the agent's network configuration. Throws CniError 103 while an agent runs, else what it said.
+ * and the agent's network configuration. Throws CniError 100 with what it said.
  */
 export const removeOverlayOf = ({ confDir, root }: HostPaths, vni: number): void => {
   const args = [
@@ -40,7 +57,7 @@ export const removeOverlayOf = ({ confDir, root }: HostPaths, vni: number): void
   });
   if (status === 0) return;
   throw new CniError(ErrorCode.commandFailed, `could not remove the overlay with the VNI ${vni}`, {
-    details: `"podwire agent --cleanup --vni ${vni}" said: ${(error?.message ?? stderr).trim()}\nIs an agent still running? Stop it first.`,
+    details: `"podwire agent --cleanup --vni ${vni}" said: ${(error?.message ?? stderr).trim()}`,
   });
 };
 

@@ -27,7 +27,7 @@ export const renderInstall = (report: InstallReport, style: Style): string => {
 /** A removal, for people. */
 export const renderUninstall = (report: UninstallReport, style: Style): string => {
   const { removed, restored, left, network, pods, warnings } = report;
-  const nothing = removed.length + restored.length + left.length + network.length === 0;
+  const nothing = removed.length + restored.length + network.length === 0;
   const head = nothing ? 'there was nothing of podwire to remove' : 'removed podwire from this node';
   const sections = [
     { label: 'removed', rows: removed.map((path) => [path]) },

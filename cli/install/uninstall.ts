@@ -1,14 +1,14 @@
 import { existsSync } from 'node:fs';
 import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
 import { withNftSocket } from '../../shared/kernel/nft-socket.ts';
-import { overlaysOf, removeOverlayOf } from './agent-state.ts';
+import { overlaysOf, refuseRunningAgent, removeOverlayOf } from './agent-state.ts';
 import { withDirectoryLock } from './directory-lock.ts';
-import { type HostPaths, onHost } from './host-paths.ts';
+import { type HostPaths, onHost, stateDirectory } from './host-paths.ts';
 import { look } from './install.ts';
 import { type Manifest, readManifest, writeManifest } from './manifest.ts';
 import { removeNetworkState } from './network-state.ts';
 import { type AttachedPod, findPods } from './pods.ts';
-import { type TakenBack, takeBackConflist, takeBackFiles } from './take-back.ts';
+import { type LeftFile, type TakenBack, takeBackConflist, takeBackFiles } from './take-back.ts';
 
 export interface UninstallReport extends TakenBack {
   /** What was removed of tables, chains, devices and state. */
@@ -44,18 +44,31 @@ const removeAll = async (paths: HostPaths, force: boolean): Promise<UninstallRep
     pods: pods.attached,
     warnings: warningsFor(pods.attached),
   };
+  const overlays = pods.attached.length > 0 ? [] : overlaysOf(paths);
+  for (const vni of overlays) await refuseRunningAgent(paths, vni);
   if (manifest.state === 'installed') writeManifest(paths, { ...manifest, state: 'changing' });
   takeBackConflist(paths, manifest, report);
   if (pods.attached.length === 0) {
-    for (const vni of overlaysOf(paths)) {
+    for (const vni of overlays) {
       removeOverlayOf(paths, vni);
       report.network.push(`overlay with the VNI ${vni}`);
     }
     report.network.push(...(await withNftSocket((socket) => removeNetworkState(socket, paths, pods))));
   }
   takeBackFiles(paths, manifest, report);
+  report.left.push(...stateOfClusterIpam(paths));
   return report;
 };
+
+/** Pools, and who has which address, may be those of a whole cluster: not ours to remove with the executables. */
+const stateOfClusterIpam = (paths: HostPaths): LeftFile[] =>
+  ['ipam', 'datastore']
+    .map((name) => `${stateDirectory}/${name}`)
+    .filter((path) => existsSync(onHost(paths, path)))
+    .map((path) => ({
+      path,
+      why: "cluster-ipam's blocks, addresses and pools: remove it if no node needs it",
+    }));
 
 /** For executables that were copied by hand, or whose manifest is lost. */
 const manifestOf = (paths: HostPaths): Manifest => {

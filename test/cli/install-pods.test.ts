@@ -4,6 +4,7 @@ import { expectPlugins, podwireBin, referenceBin } from '../support/binaries.ts'
 import { newContainerId, type PrintedResult } from '../support/call-plugin.ts';
 import { addChain, type ChainCall, checkChain, delChain } from '../support/chain.ts';
 import { lackingKernel, requireTool, skipFor } from '../support/needs.ts';
+import { systemPath } from '../support/process.ts';
 import { createHost, type TestHost } from '../support/test-host.ts';
 import { ping } from '../support/traffic.ts';
 import { buildVersion, podwire, podwireJson } from './install-host.ts';
@@ -139,6 +140,72 @@ describe("in the place of Debian's plugins", () => {
     // Now that they are gone, the rest goes.
     await podwireJson(host, ['uninstall', ...inPluginDir]);
     expect(await traces()).toBe('');
+  });
+});
+
+describe('an overlay', () => {
+  const agent = [
+    ...['agent', '--registry', 'file', '--registry-file', '/run/nodes.json', '--node', 'n1'],
+    ...[
+      '--underlay',
+      'eth0',
+      '--cni-conf-dir',
+      '/run/net.d',
+      '--health-address',
+      'off',
+      '--log-level',
+      'error',
+    ],
+  ];
+  const removal = ['uninstall', '--bin-dir', '/run/plugins', '--cni-conf-dir', '/run/net.d'];
+  beforeEach(async (context) => {
+    skipFor(context, lackingKernel('vxlan', 'nftables'));
+    const nodes = ['1', '2'].map((n) => ({
+      name: `n${n}`,
+      addresses: [`198.51.100.${n}`],
+      podCIDRs: [`10.244.${n}.0/24`],
+    }));
+    await host.shell(`rmdir /run/podwire; ip link add eth0 type veth peer name eth1
+      ip addr add 198.51.100.1/24 dev eth0; ip link set eth0 up; ip link set eth1 up
+      echo '${JSON.stringify({ nodes })}' >/run/nodes.json`);
+    await podwireJson(host, ['install', '--bin-dir', '/run/plugins']);
+  });
+
+  test('goes with VTEP, routes, NAT, state and network configuration', async () => {
+    const before = await traces();
+    expect(await podwire(host, [...agent, '--once'])).toMatchObject({ exitCode: 0 });
+    expect(existsSync(host.path('/run/net.d/10-podwire.conflist'))).toBe(true);
+    expect(await traces()).toMatch(/pwvxlan1(.|\n)*10\.244\.2\.0\/24 via/);
+    const { network } = await podwireJson<UninstallOutput>(host, removal);
+    expect(network).toContain('overlay with the VNI 1');
+    expect(await traces()).toBe(before.replace('/var/lib/podwire\n', ''));
+    expect(await host.shell('ls -A /run/net.d /run/plugins 2>/dev/null || true')).not.toMatch(
+      /podwire|bridge/,
+    );
+  });
+
+  test('is refused while its agent runs, and nothing is touched', async () => {
+    const running = host.start([`${podwireBin}/podwire`, ...agent], {
+      env: { PATH: systemPath },
+      timeout: 60_000,
+    });
+    try {
+      await expect
+        .poll(() => existsSync(host.path('/run/net.d/10-podwire.conflist')), { timeout: 15_000 })
+        .toBe(true);
+      const before = await traces();
+      const refusal = await podwire(host, removal);
+      expect(refusal).toMatchObject({ exitCode: 1, stdout: '' });
+      expect(refusal.stderr).toMatch(
+        /error 103: the agent of the overlay with the VNI 1 is running: process \d+/,
+      );
+      expect(await traces()).toBe(before);
+    } finally {
+      running.kill('SIGTERM');
+      await running.outcome;
+    }
+    await podwireJson(host, removal);
+    expect(await host.shell('ip -o link show type vxlan')).toBe('');
   });
 });
 

@@ -270,6 +270,15 @@ describe('uninstall', () => {
     expect(readHostFile(host, `${root}/var/lib/podwire/saved/bridge`)).toBe('bridge\n');
   });
 
+  test('leaves the state of cluster-ipam, and says so', async () => {
+    await install('--plugins', 'cluster-ipam');
+    await host.shell(
+      `mkdir ${root}/var/lib/podwire/datastore; echo x >${root}/var/lib/podwire/datastore/pool`,
+    );
+    expect((await uninstall()).left).toMatchObject([{ path: '/var/lib/podwire/datastore' }]);
+    expect(readHostFile(host, `${root}/var/lib/podwire/datastore/pool`)).toBe('x\n');
+  });
+
   test('a manifest that leads elsewhere is refused', async () => {
     await install('--plugins', 'veth');
     const file = host.path(`${root}/var/lib/podwire/install.json`);
