@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { requireKernel } from '../support/needs.ts';
 import { createCluster, podsOf, sameFamily } from './lab/cluster.ts';
@@ -36,6 +39,21 @@ test('IPv6 alone between the nodes, both families in the pods', async () => {
 test('IPv4 alone between the nodes, both families in the pods', async () => {
   lab = await createCluster({ underlay: 'ipv4', pods: 2 });
   await expectTraffic(lab);
+});
+
+test('pods on a bridge, as the template of the conflist says', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'podwire-template-'));
+  try {
+    const template = join(directory, 'template.json');
+    const plugins = [{ type: 'vxlan', attach: 'bridge', bridge: 'pods0' }];
+    writeFileSync(template, JSON.stringify({ cniVersion: '1.1.0', name: 'bridged', plugins }));
+    lab = await createCluster({ pods: 2, agentArgs: ['--conflist-template', template] });
+    await expectTraffic(lab);
+    const ports = await lab.node(1).host.exec(['ip', '-br', 'link', 'show', 'master', 'pods0']);
+    expect(ports.trimEnd().split('\n')).toHaveLength(2);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });
 
 test('nodes in two segments, all encapsulated', async () => {
