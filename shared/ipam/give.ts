@@ -87,7 +87,7 @@ export const giveAny = (
 export const describeHeld = (
   state: NodeState,
   pools: readonly Pool[],
-  { address: text }: Reservation,
+  { address: text }: Pick<Reservation, 'address'>,
 ): Omit<Given, 'pool'> & { pool: Pool | undefined } => {
   const address = parseAddress(text);
   if (address === undefined) throw new Error(`a reservation for "${text}", which is no address`);

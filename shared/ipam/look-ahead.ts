@@ -25,7 +25,7 @@ export const runningLow = (
     const suitable = pools.filter(({ cidr }) => cidr.family === family);
     const used = suitable.find((pool) => ownBlocks(state, [pool]).length > 0);
     if (used === undefined) return [];
-    const free = countFree(store, state, ownBlocks(state, suitable), ipam.ownSubnet);
+    const free = countFree(store, state, ownBlocks(state, [used]), ipam.ownSubnet);
     return free <= lowMark(used) ? [used] : [];
   });
 };

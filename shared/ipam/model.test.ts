@@ -200,7 +200,9 @@ class Model {
         (address, holder) => holder.key === wish.sticky && given.includes(address) && holder.node !== name,
       );
     }
-    const others = this.holdings.filter((holding) => holding !== had);
+    const others = this.holdings.filter(
+      (holding) => holding.node !== name || holding.container !== container,
+    );
     for (const address of given) {
       const holder = others.find(({ addresses }) => addresses.includes(address));
       expect(holder, `${address}, given to ${name}/${container}, has a holder`).toBeUndefined();

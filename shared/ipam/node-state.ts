@@ -27,6 +27,8 @@ export interface NodeState {
   confirmedAt: number;
   /** No block is claimed ahead before this time, because the last attempt failed; ms since 1970. */
   retryAt: number;
+  /** Pools that had no block left when the datastore was last asked, and until when they are taken for full. */
+  full: Record<string, number>;
   pools: { name: string; value: JsonObject }[];
   blocks: HeldBlock[];
   /** Fixed and sticky addresses by their text: those of this node's pods, and all that lie in its blocks. */
@@ -62,6 +64,7 @@ export const emptyState = (node: string, datastore: string): NodeState => ({
   datastore,
   confirmedAt: 0,
   retryAt: 0,
+  full: {},
   pools: [],
   blocks: [],
   fixed: {},
@@ -136,7 +139,13 @@ const parse = (file: string): NodeState | undefined => {
     if (failedWith(error, 'ENOENT')) return undefined;
     if (!(error instanceof SyntaxError)) throw ioFailure(`read ${file}`, error);
   }
-  if (isObject(json) && Array.isArray(json.blocks) && Array.isArray(json.pools) && isObject(json.fixed)) {
+  if (
+    isObject(json) &&
+    Array.isArray(json.blocks) &&
+    Array.isArray(json.pools) &&
+    isObject(json.fixed) &&
+    isObject(json.full)
+  ) {
     return json as unknown as NodeState;
   }
   // Damaged: as if it were not there, so that the datastore is asked what is this node's.

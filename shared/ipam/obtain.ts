@@ -14,7 +14,7 @@ import type { NodeState } from './node-state.ts';
 import { type Pool, unusableOf } from './pool.ts';
 import { spanOf } from './ranges.ts';
 import type { AddressRequest } from './request.ts';
-import { isInOwnBlock, isStillOurs, syncNode, timeText } from './sync.ts';
+import { isInOwnBlock, isOwn, isStillOurs, syncNode, timeText, type View } from './sync.ts';
 
 export interface Obtained {
   given: Given[];
@@ -35,12 +35,12 @@ export const obtain = async (ipam: IpamNode, request: AddressRequest): Promise<O
   try {
     const local = await withNode(ipam, (store, state) => {
       for (const { address } of store.ownedBy(request.owner)) before.add(address);
-      const tried = attempt(ipam, store, state, request, false);
+      const tried = attempt(ipam, store, state, request, false, new Set());
       const isLow = tried.needs === undefined && mustLookAhead(ipam, store, state, request.asker);
       return { ...tried, isLow };
     });
     if (local.needs === undefined) return local;
-    return await remotely(local.needs, () =>
+    return await remotely(ipam, request, local.needs, () =>
       withRemote(ipam, (datastore) => obtainRemotely(ipam, datastore, request), ipam.options),
     );
   } catch (error) {
@@ -49,12 +49,24 @@ export const obtain = async (ipam: IpamNode, request: AddressRequest): Promise<O
   }
 };
 
-/** Tells, when the datastore is away, why it was needed. */
-const remotely = async <T>({ kind }: Need, body: () => Promise<T>): Promise<T> => {
+/** When the datastore is away, any pool's address at hand does; without one, tells why the datastore was needed. */
+const remotely = async (
+  ipam: IpamNode,
+  request: AddressRequest,
+  { kind }: Need,
+  body: () => Promise<Obtained>,
+): Promise<Obtained> => {
   try {
     return await body();
   } catch (error) {
     if (!hasProblem(error, 'unavailable')) throw error;
+    if (kind === 'block') {
+      const { given, needs } = await withNode(ipam, (store, state) => {
+        const all = new Set(poolsOf(ipam, state).pools.map(({ name }) => name));
+        return attempt(ipam, store, state, request, false, all);
+      });
+      if (needs === undefined) return { given, isLow: false };
+    }
     throw new CniError(
       ErrorCode.tryAgainLater,
       `${needTexts[kind]}, and the datastore is away: ${error.message}`,
@@ -71,6 +83,7 @@ const needTexts: Record<Need['kind'], string> = {
   fixed: 'the requested address is in no block of this node',
   sticky: 'the pod has a sticky address, which is kept in the datastore',
   block: 'all blocks of this node are full',
+  nothing: 'all blocks of this node are full',
 };
 
 /** What is missing when the node's own blocks do not do. */
@@ -81,8 +94,10 @@ type Need =
   | { kind: 'fixed'; address: Address; pool: Pool }
   /** A sticky key has to be looked up, and the address to be written down. */
   | { kind: 'sticky'; family: 4 | 6 }
-  /** A block of one of these pools. */
-  | { kind: 'block'; family: 4 | 6; choice: Choice };
+  /** A block of this pool. */
+  | { kind: 'block'; pool: Pool }
+  /** A block, but none of the pools has one left. */
+  | { kind: 'nothing'; family: 4 | 6; choice: Choice };
 
 interface Attempt {
   given: Given[];
@@ -97,16 +112,24 @@ const obtainRemotely = async (
   datastore: Datastore,
   request: AddressRequest,
 ): Promise<Obtained> => {
+  const tried = new Set<string>();
+  const again = (isSynced: boolean): Promise<Attempt> =>
+    withNode(ipam, (store, state) => attempt(ipam, store, state, request, isSynced, tried));
   // Another ADD may have claimed a block while this one waited for the lock.
-  let { given, needs } = await withNode(ipam, (store, state) => attempt(ipam, store, state, request, false));
+  let { given, needs } = await again(false);
   for (let round = 0; needs !== undefined && round < mostRounds; round++) {
     const view = await syncNode(ipam, datastore);
-    ({ given, needs } = await withNode(ipam, (store, state) => attempt(ipam, store, state, request, true)));
+    ({ given, needs } = await again(true));
     while (needs !== undefined) {
+      if (needs.kind === 'nothing') throw exhausted(ipam, view, needs);
       if (needs.kind === 'fixed') await takeFixed(ipam, datastore, view, needs.pool, needs.address, request);
-      else if (needs.kind === 'sticky') await settleSticky(ipam, datastore, view, needs.family, request);
-      else if (needs.kind === 'block' && (await claimAny(ipam, datastore, view, needs)) === 'stale') break;
-      ({ given, needs } = await withNode(ipam, (store, state) => attempt(ipam, store, state, request, true)));
+      else if (needs.kind === 'sticky') {
+        const outcome = await settleSticky(ipam, datastore, view, needs.family, request, tried);
+        if (outcome === 'stale') break;
+      } else if (needs.kind === 'block') {
+        if ((await claimIn(ipam, datastore, view, needs.pool, tried)) === 'stale') break;
+      }
+      ({ given, needs } = await again(true));
     }
   }
   if (needs === undefined) return { given, isLow: false };
@@ -122,6 +145,7 @@ const attempt = (
   state: NodeState,
   request: AddressRequest,
   isSynced: boolean,
+  tried: ReadonlySet<string>,
 ): Attempt => {
   const { pools, refused } = poolsOf(ipam, state);
   const { owner, netns, requested, sticky } = request;
@@ -165,12 +189,36 @@ const attempt = (
       continue;
     }
     const suitable = choice.pools.filter(({ cidr }) => cidr.family === family);
-    const any = giveAny(store, state, owner, netns, suitable, ipam.ownSubnet);
-    if (any === undefined)
-      return { given, needs: { kind: 'block', family, choice: { ...choice, pools: suitable } } };
+    const any = giveInOrder(ipam, store, state, request, suitable, tried);
+    if (any === undefined) return { given, needs: { kind: 'nothing', family, choice } };
+    if ('kind' in any) return { given, needs: any };
     given.push(any);
   }
   return { given, needs: undefined };
+};
+
+/**
+ * An address of the first pool that has one: each pool's blocks here, then another block of it, before the next pool.
+ * Pools of `tried` have no block left. One of which that was so a while ago is passed over as long as another one has an
+ * address. Undefined when none has.
+ */
+const giveInOrder = (
+  ipam: IpamNode,
+  store: ReservationStore,
+  state: NodeState,
+  { owner, netns }: AddressRequest,
+  pools: readonly Pool[],
+  tried: ReadonlySet<string>,
+): Given | Extract<Need, { kind: 'block' }> | undefined => {
+  let passedOver: Pool | undefined;
+  for (const pool of pools) {
+    const given = giveAny(store, state, owner, netns, [pool], ipam.ownSubnet);
+    if (given !== undefined) return given;
+    if (tried.has(pool.name)) continue;
+    if ((state.full[pool.name] ?? 0) <= ipam.now()) return { kind: 'block', pool };
+    passedOver ??= pool;
+  }
+  return passedOver && { kind: 'block', pool: passedOver };
 };
 
 /**
@@ -289,7 +337,7 @@ const giveRequested = (
       );
     }
   }
-  const { block } = describeHeld(state, poolsOf(ipam, state).pools, { address: text } as Reservation);
+  const { block } = describeHeld(state, poolsOf(ipam, state).pools, { address: text });
   return { address, pool, block };
 };
 
@@ -297,53 +345,68 @@ const giveRequested = (
 const settleSticky = async (
   ipam: IpamNode,
   datastore: Datastore,
-  view: Parameters<typeof takeFixed>[2],
+  view: View,
   family: 4 | 6,
   request: AddressRequest,
-): Promise<void> => {
+  tried: Set<string>,
+): Promise<'done' | 'stale'> => {
   const { sticky, owner } = request;
-  if (sticky === undefined) return;
+  if (sticky === undefined) return 'done';
   const kept = stickyAddress(view, sticky.key, family);
-  const wanted = await withNode(ipam, (store, state): { address: Address; pool: Pool } | Need => {
+  const wanted = await withNode(ipam, (store, state) => {
     const { pools } = poolsOf(ipam, state);
     const choice = choosePools(pools, request.asker);
-    const suitable = choice.pools.filter(({ cidr }) => cidr.family === family);
-    if (kept !== undefined) {
-      const { address, pool } = describeHeld(state, pools, { address: kept.address } as Reservation);
+    const held = [
+      ...(kept === undefined ? [] : [kept]),
+      ...store.ownedBy(owner).filter(({ address }) => address.includes(':') === (family === 6)),
+    ];
+    for (const each of held) {
+      const { address, pool } = describeHeld(state, pools, each);
       if (pool !== undefined) return { address, pool };
     }
-    const held = store.ownedBy(owner).map((reservation) => describeHeld(state, pools, reservation));
-    const own = held.find(({ address, pool }) => address.family === family && pool !== undefined);
-    if (own?.pool !== undefined) return { address: own.address, pool: own.pool };
-    const given = giveAny(store, state, owner, request.netns, suitable, ipam.ownSubnet);
-    return given ?? { kind: 'block', family, choice: { ...choice, pools: suitable } };
+    const suitable = choice.pools.filter(({ cidr }) => cidr.family === family);
+    const given = giveInOrder(ipam, store, state, request, suitable, tried);
+    return given ?? { kind: 'nothing' as const, family, choice };
   });
   if (!('kind' in wanted)) await takeFixed(ipam, datastore, view, wanted.pool, wanted.address, request);
-  else if (wanted.kind === 'block') {
-    const outcome = await claimAny(ipam, datastore, view, wanted);
-    if (outcome === 'stale') Object.assign(view, await syncNode(ipam, datastore));
-  }
+  else if (wanted.kind === 'nothing') throw exhausted(ipam, view, wanted);
+  else if ((await claimIn(ipam, datastore, view, wanted.pool, tried)) === 'stale') return 'stale';
+  return 'done';
 };
 
-/** A block of the first pool that has one left. Throws CniError 102 when none has. */
-const claimAny = async (
+/** How long a pool without a free block is taken for full, in ms. */
+const fullForMs = 30_000;
+
+const claimIn = async (
   ipam: IpamNode,
   datastore: Datastore,
-  view: Parameters<typeof claimBlock>[3],
-  { family, choice }: Extract<Need, { kind: 'block' }>,
-): Promise<'claimed' | 'stale'> => {
-  for (const pool of choice.pools) {
-    const outcome = await claimBlock(ipam, datastore, pool, view);
-    if (outcome === 'stale') return 'stale';
-    if (outcome !== 'none') return 'claimed';
-  }
-  if (choice.pools.length === 0) throw noPool(choice, [], family);
-  const used = choice.pools.map(({ name, cidr }) => {
+  view: View,
+  pool: Pool,
+  tried: Set<string>,
+): Promise<'done' | 'stale'> => {
+  const outcome = await claimBlock(ipam, datastore, pool, view);
+  if (outcome === 'stale') return 'stale';
+  if (outcome === 'none') tried.add(pool.name);
+  await withNode(ipam, (_, state) => {
+    if (outcome === 'none') state.full[pool.name] = ipam.now() + fullForMs;
+    else delete state.full[pool.name];
+  });
+  return 'done';
+};
+
+const exhausted = (
+  ipam: IpamNode,
+  view: View,
+  { family, choice }: Extract<Need, { kind: 'nothing' }>,
+): CniError => {
+  const pools = choice.pools.filter(({ cidr }) => cidr.family === family);
+  if (pools.length === 0) return noPool(choice, [], family);
+  const used = pools.map(({ name, cidr }) => {
     const blocks = view.blocks.filter(({ value }) => value.pool === name);
-    const own = blocks.filter(({ value }) => value.node === ipam.node && value.network === ipam.network);
+    const own = blocks.filter((record) => isOwn(ipam, record));
     return `pool ${name} ${formatCidr(cidr)}: ${blocks.length} blocks, ${own.length} of them this node's, and no address free in these`;
   });
-  throw new CniError(
+  return new CniError(
     ErrorCode.addressUnavailable,
     `no free IPv${family} address: every block of the pools for this pod is claimed`,
     {

@@ -6,7 +6,7 @@ import { collectGarbage } from '../store/reservations/garbage.ts';
 import { heldOrLost } from '../store/reservations/held.ts';
 import type { Owner } from '../store/reservations/record.ts';
 import { type ReservationStore, type StoreOptions, withReservations } from '../store/reservations/store.ts';
-import { type NodeState, readAnyState, stateDirectory, writeState } from './node-state.ts';
+import { emptyState, type NodeState, readAnyState, stateDirectory, writeState } from './node-state.ts';
 
 /** Where a network's addresses are on this node: all that giving them back needs. */
 export interface LocalPlace {
@@ -78,20 +78,10 @@ const changing = async (
       const directory = stateDirectory(dataDir, network);
       const state = readAnyState(directory);
       const before = JSON.stringify(state);
-      body(store, state ?? nothing());
+      body(store, state ?? emptyState('', ''));
       if (state !== undefined && JSON.stringify(state) !== before) writeState(directory, state);
       return Object.values(state?.fixed ?? {}).some(({ releasedAt }) => releasedAt !== undefined);
     },
     options,
   );
 };
-
-const nothing = (): NodeState => ({
-  node: '',
-  datastore: '',
-  confirmedAt: 0,
-  retryAt: 0,
-  pools: [],
-  blocks: [],
-  fixed: {},
-});
