@@ -16,6 +16,8 @@ export interface Link {
   isCut: boolean;
   /** Of how many writes one is done, but its answer lost; 0: none. */
   losesAnswerEvery: number;
+  /** How long a call takes at most, in ms. */
+  delayMs: number;
 }
 
 /** A cluster in this process, for tests: nodes with real stores on disk, a datastore in memory, a clock of its own. */
@@ -53,7 +55,7 @@ export interface Wish {
 }
 
 export class SimulatedNode {
-  readonly link: Link = { isCut: false, losesAnswerEvery: 0 };
+  readonly link: Link = { isCut: false, losesAnswerEvery: 0, delayMs: 0 };
   readonly name: string;
   readonly #cluster: SimulatedCluster;
   readonly #dataDir: string;
@@ -137,6 +139,7 @@ export class SimulatedNode {
     const { datastore } = this.#cluster;
     const reached = async <T>(call: () => Promise<T>): Promise<T> => {
       if (this.link.isCut) throw new DatastoreError('unavailable', 'the link is cut');
+      if (this.link.delayMs > 0) await Bun.sleep(Math.random() * this.link.delayMs);
       return call();
     };
     const answered = async <T>(call: () => Promise<T>): Promise<T> => {
