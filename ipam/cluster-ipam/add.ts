@@ -34,7 +34,7 @@ export const add = async (call: Call, options: StoreOptions = {}): Promise<Resul
  * each node can have for itself (`ptp`, or a bridge of one node), or a router has (a bridge with an uplink). With the
  * block's length, a bridge's pods reach those of other nodes by its gateway.
  */
-const ipConfigOf = ({ address, pool, block }: Given, prefix: Prefix): IpConfig => {
+export const ipConfigOf = ({ address, pool, block }: Given, prefix: Prefix): IpConfig => {
   if (prefix === 'block') {
     const subnet = block ?? blockAround(address, pool);
     return {

@@ -80,6 +80,7 @@ const remotely = async (
 
 const needTexts: Record<Need['kind'], string> = {
   sync: 'this node has not heard from the datastore for too long to know its blocks and pools',
+  confirm: 'the container has a fixed address, which may have been taken over elsewhere',
   fixed: 'the requested address is in no block of this node',
   sticky: 'the pod has a sticky address, which is kept in the datastore',
   block: 'all blocks of this node are full',
@@ -90,6 +91,8 @@ const needTexts: Record<Need['kind'], string> = {
 type Need =
   /** The node knows too little: it never heard from the datastore, or too long ago. */
   | { kind: 'sync' }
+  /** The container has a fixed address, which another node may have taken over. */
+  | { kind: 'confirm' }
   /** An address that only the datastore can give. */
   | { kind: 'fixed'; address: Address; pool: Pool }
   /** A sticky key has to be looked up, and the address to be written down. */
@@ -176,6 +179,9 @@ const attempt = (
       ({ address }) => address.family === family && (wanted === undefined || isSameAddress(address, wanted)),
     );
     if (again !== undefined && isSettled(state, again.reservation, sticky?.key)) {
+      if (!isSynced && state.fixed[again.reservation.address] !== undefined) {
+        return { given, needs: { kind: 'confirm' } };
+      }
       given.push(grantAgain(store, state, again, netns));
       continue;
     }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type { Call } from '../../../shared/cni/plugin.ts';
 import type { JsonObject } from '../../../shared/cni/types.ts';
 import { planBandwidth, planFirewall, planPortmap, planSourceRouting, planTuning } from './chained-plans.ts';
-import { planBridge, planHostLocal, planStatic, planVeth, planVxlan } from './plugin-plans.ts';
+import { planBridge, planClusterIpam, planHostLocal, planStatic, planVeth, planVxlan } from './plugin-plans.ts';
 
 /** What the fuzzing needs of a plugin. A new plugin is one more row. */
 export interface FuzzedPlugin {
@@ -66,6 +66,34 @@ const staticIpam: fc.Arbitrary<JsonObject> = fc.constantFrom<JsonObject>(
     dns: { nameservers: ['10.80.0.1'] },
   },
 );
+
+const pool4 = fc.constantFrom<JsonObject>(
+  { name: 'four', cidr: '10.80.0.0/16' },
+  { name: 'four', cidr: '10.80.0.0/24', blockSize: 28, excluded: ['10.80.0.16/29', '10.80.0.40-10.80.0.50'] },
+  { cidr: '10.80.0.0/20', reserved: ['10.80.1.0/24'], gateway: '10.80.0.254' },
+);
+const pool6 = fc.constantFrom<JsonObject>(
+  { name: 'six', cidr: 'fd80::/64' },
+  { name: 'six', cidr: 'fd80::/112' },
+);
+
+const clusterIpam: fc.Arbitrary<JsonObject> = fc
+  .record({
+    four: pool4,
+    six: fc.option(pool6, { nil: undefined }),
+    routes: fc.option(fc.uniqueArray(route, { maxLength: 3 }), { nil: undefined }),
+    prefix: fc.constantFrom(undefined, 'pool', 'block', 'host'),
+    nodeName: fc.constantFrom(undefined, 'node-1'),
+    sticky: fc.constantFrom<JsonObject | undefined>(undefined, undefined, { key: 'k', holdSeconds: 0 }),
+    dataDir: fc.constant('/run/fuzz-cluster'),
+    datastore: fc.constantFrom<JsonObject>(
+      { type: 'file', directory: '/run/fuzz-store' },
+      { directory: '/run/fuzz-store' },
+    ),
+  })
+  .map(({ four, six, ...keys }) =>
+    defined({ type: 'cluster-ipam', ...keys, pools: six === undefined ? [four] : [four, six] }),
+  );
 
 const ipam = fc.oneof({ weight: 3, arbitrary: hostLocal }, { weight: 1, arbitrary: staticIpam });
 
@@ -229,6 +257,11 @@ export const fuzzedPlugins: readonly FuzzedPlugin[] = [
     type: 'host-local',
     valid: ipamOnly(hostLocal),
     plan: planHostLocal,
+  },
+  {
+    type: 'cluster-ipam',
+    valid: ipamOnly(clusterIpam),
+    plan: planClusterIpam,
   },
   {
     type: 'bandwidth',

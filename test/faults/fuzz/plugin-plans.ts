@@ -1,3 +1,5 @@
+import { ipConfigOf } from '../../../ipam/cluster-ipam/add.ts';
+import { parseClusterIpam, requestOf } from '../../../ipam/cluster-ipam/config.ts';
 import { parseHostLocal, parsePlace } from '../../../ipam/host-local/config.ts';
 import { parseStatic } from '../../../ipam/static/config.ts';
 import { parseVxlanConfig } from '../../../plugins/vxlan/config.ts';
@@ -22,6 +24,9 @@ import {
 } from '../../../shared/attachment/veth/routing.ts';
 import type { Call } from '../../../shared/cni/plugin.ts';
 import type { IpConfig, JsonObject, Route } from '../../../shared/cni/types.ts';
+import { firstClaimable, freelyGiven } from '../../../shared/ipam/blocks.ts';
+import { seedOf } from '../../../shared/ipam/node.ts';
+import { parsePools } from '../../../shared/ipam/pool.ts';
 import { formatAddress, formatCidr } from '../../../shared/kernel/address-math.ts';
 import { IpBatch } from '../../../shared/kernel/ip-batch.ts';
 
@@ -118,6 +123,20 @@ export const planVxlan = (call: Call): string[] => {
 export const planHostLocal = (call: Call): string[] => {
   parsePlace(call.config);
   return planStatic(call);
+};
+
+/** The addresses of cluster-ipam: the first that each pool's first block would give. */
+export const planClusterIpam = (call: Call): string[] => {
+  const cluster = parseClusterIpam(call.config);
+  requestOf(cluster, call.config, call.env);
+  const { pools } = parsePools(cluster.node.pools ?? []);
+  const ips = pools.flatMap((pool) => {
+    const block = firstClaimable(pool, seedOf(cluster.node), [], cluster.node.ownSubnet);
+    const [span] = block === undefined ? [] : freelyGiven(pool, block, cluster.node.ownSubnet);
+    if (span === undefined || block === undefined) return [];
+    return [ipConfigOf({ address: { family: span.family, value: span.first }, pool, block }, cluster.prefix)];
+  });
+  return [podText(call, ips, cluster.routes)];
 };
 
 /** The addresses of static, or of whichever `ipam` says. */
