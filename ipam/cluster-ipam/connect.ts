@@ -13,27 +13,46 @@ export interface DatastoreChoice {
 }
 
 const defaultDirectory = '/var/lib/podwire/datastore';
+/** Where the agent leaves a kubeconfig for the plugins of its node. */
+const defaultKubeconfig = '/etc/cni/net.d/podwire.kubeconfig';
 
-/** Reads `ipam.datastore`. Opens nothing, and loads no client. Throws CniError 7. */
+/** Reads `ipam.datastore`. Opens nothing, and loads no client: an ordinary ADD needs none. Throws CniError 7. */
 export const chooseDatastore = (ipam: Fields): DatastoreChoice => {
   const fields = ipam.fields('datastore');
-  const type = fields.string('type') ?? 'file';
-  const choose = choices[type];
-  if (choose === undefined) {
-    throw fields.invalid('type', `must be one of ${Object.keys(choices).join(', ')}`);
+  switch (fields.string('type') ?? 'file') {
+    case 'file':
+      return inFiles(fields);
+    case 'etcd':
+      return chooseEtcd(fields);
+    case 'kubernetes':
+      return inKubernetes(fields);
+    default:
+      throw fields.invalid('type', 'must be "file", "etcd" or "kubernetes"');
   }
-  return choose(fields);
 };
 
-const choices: Record<string, (fields: Fields) => DatastoreChoice> = {
-  etcd: chooseEtcd,
-  file: (fields) => {
-    const directory = fields.string('directory') || defaultDirectory;
-    if (!directory.startsWith('/')) throw fields.invalid('directory', 'must be an absolute path');
-    return {
-      identity: `the directory ${directory}`,
-      takesPools: true,
-      connect: async () => createFileDatastore(directory),
-    };
-  },
+const inFiles = (fields: Fields): DatastoreChoice => {
+  const directory = fields.string('directory') || defaultDirectory;
+  if (!directory.startsWith('/')) throw fields.invalid('directory', 'must be an absolute path');
+  return {
+    identity: `the directory ${directory}`,
+    takesPools: true,
+    connect: async () => createFileDatastore(directory),
+  };
+};
+
+const inKubernetes = (fields: Fields): DatastoreChoice => {
+  const kubeconfig = fields.string('kubeconfig') || defaultKubeconfig;
+  const context = fields.string('context') || undefined;
+  return {
+    identity: 'the custom resources of Kubernetes',
+    takesPools: false,
+    connect: async () => {
+      const [{ findAccess }, { createKubernetesDatastore }] = await Promise.all([
+        import('../../shared/store/kubernetes/find-access.ts'),
+        import('../../shared/store/datastore/kubernetes.ts'),
+      ]);
+      return createKubernetesDatastore(findAccess({ kubeconfig, context }));
+    },
+  };
 };

@@ -2,7 +2,14 @@ import fc from 'fast-check';
 import type { Call } from '../../../shared/cni/plugin.ts';
 import type { JsonObject } from '../../../shared/cni/types.ts';
 import { planBandwidth, planFirewall, planPortmap, planSourceRouting, planTuning } from './chained-plans.ts';
-import { planBridge, planClusterIpam, planHostLocal, planStatic, planVeth, planVxlan } from './plugin-plans.ts';
+import {
+  planBridge,
+  planClusterIpam,
+  planHostLocal,
+  planStatic,
+  planVeth,
+  planVxlan,
+} from './plugin-plans.ts';
 
 /** What the fuzzing needs of a plugin. A new plugin is one more row. */
 export interface FuzzedPlugin {
