@@ -20,15 +20,16 @@ export interface Link {
   delayMs: number;
 }
 
-/** A cluster in this process, for tests: nodes with real stores on disk, a datastore in memory, a clock of its own. */
+/** A cluster in this process, for tests: nodes with real stores on disk, one datastore, a clock of its own. */
 export class SimulatedCluster {
-  readonly datastore: Datastore = createMemoryDatastore();
+  readonly datastore: Datastore;
   readonly #directory: string;
   readonly #nodes = new Map<string, SimulatedNode>();
   now = Date.parse('2026-01-01T00:00:00Z');
 
-  constructor(directory: string) {
+  constructor(directory: string, datastore: Datastore = createMemoryDatastore()) {
     this.#directory = directory;
+    this.datastore = datastore;
   }
 
   node(name: string): SimulatedNode {
@@ -150,6 +151,8 @@ export class SimulatedNode {
     };
     return {
       ...datastore,
+      // The nodes share it.
+      close: () => {},
       get: (path) => reached(() => datastore.get(path)),
       list: (prefix) => reached(() => datastore.list(prefix)),
       create: (path, value) => answered(() => datastore.create(path, value)),
