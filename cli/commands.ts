@@ -30,6 +30,11 @@ export const commands: CommandEntry[] = [
     load: () => import('./topology/command.ts'),
   },
   {
+    name: 'ipam',
+    summary: 'show, check, explain and clear up the addresses of cluster-ipam',
+    load: () => import('./ipam/command.ts'),
+  },
+  {
     name: 'agent',
     summary: "keep this node's VXLAN overlay: VTEP, peers, NAT, the network configuration",
     load: () => import('./agent/command.ts'),

@@ -1,13 +1,13 @@
 import type { Call } from '../../shared/cni/plugin.ts';
 import type { IpConfig, Result } from '../../shared/cni/types.ts';
 import { blockAround } from '../../shared/ipam/blocks.ts';
+import { type Prefix, parseClusterIpam, requestOf } from '../../shared/ipam/config.ts';
 import type { Given } from '../../shared/ipam/give.ts';
 import { stayAhead } from '../../shared/ipam/look-ahead.ts';
 import { obtain } from '../../shared/ipam/obtain.ts';
 import { readResolvConf } from '../../shared/ipam/resolv-conf.ts';
 import { bitsOf, firstHostOf, formatAddress, formatCidr } from '../../shared/kernel/address-math.ts';
 import type { StoreOptions } from '../../shared/store/reservations/store.ts';
-import { type Prefix, parseClusterIpam, requestOf } from './config.ts';
 
 /**
  * Gives the attachment one address of each family; the same ones again when it holds some already. Throws

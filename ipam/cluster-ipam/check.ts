@@ -1,6 +1,7 @@
 import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
 import type { Call } from '../../shared/cni/plugin.ts';
 import type { Result } from '../../shared/cni/types.ts';
+import { parseClusterIpam, requestOf } from '../../shared/ipam/config.ts';
 import { poolsOf, withNode } from '../../shared/ipam/node.ts';
 import { stateDirectory } from '../../shared/ipam/node-state.ts';
 import type { Pool } from '../../shared/ipam/pool.ts';
@@ -10,7 +11,6 @@ import { formatAddress, parseCidr } from '../../shared/kernel/address-math.ts';
 import { existsSync } from '../../shared/kernel/files.ts';
 import { spanHolds } from '../../shared/store/reservations/spans.ts';
 import type { StoreOptions } from '../../shared/store/reservations/store.ts';
-import { parseClusterIpam, requestOf } from './config.ts';
 
 /**
  * CHECK: the attachment holds addresses, these are prevResult's, and they are still this node's to give. Asks nothing

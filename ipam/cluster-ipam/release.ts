@@ -1,10 +1,10 @@
 import type { Attachment, Call } from '../../shared/cni/plugin.ts';
+import { parseClusterIpam, parsePlace } from '../../shared/ipam/config.ts';
 import { tellReleases } from '../../shared/ipam/give-back.ts';
 import { maintain } from '../../shared/ipam/maintain.ts';
 import { withRemote } from '../../shared/ipam/node.ts';
 import { releaseHere, releaseOthers } from '../../shared/ipam/release.ts';
 import type { StoreOptions } from '../../shared/store/reservations/store.ts';
-import { parseClusterIpam, parsePlace } from './config.ts';
 
 /**
  * DEL: frees all addresses of the attachment. Fine when it holds none, whatever the pools are. Only a fixed or sticky

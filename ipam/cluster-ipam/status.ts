@@ -1,6 +1,7 @@
 import type { Call } from '../../shared/cni/plugin.ts';
 import { firstClaimable } from '../../shared/ipam/blocks.ts';
 import { choosePools, describeTrail } from '../../shared/ipam/choose.ts';
+import { askerFor, type ClusterIpamConfig, parseClusterIpam } from '../../shared/ipam/config.ts';
 import { countFree, type OwnBlock, ownBlocks } from '../../shared/ipam/give.ts';
 import {
   type IpamNode,
@@ -24,7 +25,6 @@ import {
   probe,
   unavailable,
 } from '../../shared/store/reservations/writable.ts';
-import { anyAsker, type ClusterIpamConfig, parseClusterIpam } from './config.ts';
 
 /**
  * STATUS: an ADD could get an address of every family wanted. While the node's blocks have some left, nothing remote is
@@ -51,7 +51,7 @@ export const status = async ({ config }: Call, options: StoreOptions = {}): Prom
 const emptyFamilies = (cluster: ClusterIpamConfig, store: ReservationStore, state: NodeState) => {
   const { pools, refused } = poolsOf(cluster.node, state);
   // A pool for certain namespaces may be all there is: that no pod in particular asks is no reason to refuse.
-  const general = choosePools(pools, anyAsker(cluster));
+  const general = choosePools(pools, askerFor(cluster));
   const usable = general.pools.length > 0 ? general.pools : pools.filter(({ disabled }) => !disabled);
   const present = ([4, 6] as const).filter((family) => usable.some(({ cidr }) => cidr.family === family));
   const families = cluster.families ?? present;

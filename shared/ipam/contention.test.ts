@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { contend, contendedPool } from './contention.ts';
 import { SimulatedCluster } from './simulation.ts';
 
-const contention = { nodes: 60, each: 40, patienceMs: 60_000 };
+const contention = { nodes: 60, each: 40, block: 8, patienceMs: 60_000 };
 
 test('sixty nodes take forty addresses each at once, with delays, lost answers and cut links', {
   timeout: 300_000,

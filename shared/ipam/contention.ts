@@ -6,6 +6,8 @@ export interface Contention {
   nodes: number;
   /** How many addresses each node takes. */
   each: number;
+  /** Addresses in a block; a power of two. */
+  block: number;
   /** How long to go on trying for one address, in ms. */
   patienceMs: number;
   /** Called after every so many addresses. */
@@ -13,9 +15,10 @@ export interface Contention {
 }
 
 /** A pool that has barely more blocks than are needed, so that the last ones are fought for. */
-export const contendedPool = ({ nodes, each }: Contention): { cidr: string; blockSize: number } => {
-  const blocks = 2 ** Math.ceil(Math.log2(nodes * Math.ceil(each / 8 + 2)));
-  return { cidr: `10.0.0.0/${29 - Math.log2(blocks)}`, blockSize: 29 };
+export const contendedPool = ({ nodes, each, block }: Contention): { cidr: string; blockSize: number } => {
+  const blocks = 2 ** Math.ceil(Math.log2(nodes * Math.ceil(each / block + 2)));
+  const blockSize = 32 - Math.log2(block);
+  return { cidr: `10.0.0.0/${blockSize - Math.log2(blocks)}`, blockSize };
 };
 
 /**
@@ -56,7 +59,7 @@ export const contend = async (
     }),
   );
   expect(given.size).toBe(nodes * each);
-  await expectOwnBlocks(cluster, given);
+  await expectOwnBlocks(cluster, contention, given);
   for (let node = 0; node < nodes; node++) {
     const one = cluster.node(`n${node}`);
     Object.assign(one.link, { isCut: false, losesAnswerEvery: 0, delayMs: 0 });
@@ -69,13 +72,19 @@ export const contend = async (
   return { failures };
 };
 
-const expectOwnBlocks = async (cluster: SimulatedCluster, given: Map<string, string>): Promise<void> => {
+const expectOwnBlocks = async (
+  cluster: SimulatedCluster,
+  contention: Contention,
+  given: Map<string, string>,
+): Promise<void> => {
+  const { block } = contention;
+  const { blockSize } = contendedPool(contention);
   const records = await cluster.datastore.list('blocks/', { deadlineMs: 20_000 });
   const owners = new Map(records.map(({ value }) => [value.cidr, value.node]));
   for (const [address, holder] of given) {
     const value = address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
-    const base = value - (value % 8);
-    const cidr = `${[24, 16, 8, 0].map((shift) => Math.floor(base / 2 ** shift) % 256).join('.')}/29`;
+    const base = value - (value % block);
+    const cidr = `${[24, 16, 8, 0].map((shift) => Math.floor(base / 2 ** shift) % 256).join('.')}/${blockSize}`;
     expect(owners.get(cidr)).toBe(holder.split('/')[0]);
   }
 };

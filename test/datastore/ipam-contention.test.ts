@@ -8,11 +8,12 @@ import { createEtcdDatastore } from '../../shared/store/datastore/etcd.ts';
 import { EtcdServer, lackingEtcd } from '../support/etcd.ts';
 import { skipFor } from '../support/needs.ts';
 
-// The proof at full size: PODWIRE_IPAM_NODES=200 PODWIRE_IPAM_ADDRESSES=100.
+// The proof at full size: PODWIRE_IPAM_NODES=200 PODWIRE_IPAM_ADDRESSES=100 PODWIRE_IPAM_BLOCK=64.
 const contention = {
   nodes: Number(process.env.PODWIRE_IPAM_NODES ?? 40),
   each: Number(process.env.PODWIRE_IPAM_ADDRESSES ?? 30),
-  patienceMs: 120_000,
+  block: Number(process.env.PODWIRE_IPAM_BLOCK ?? 8),
+  patienceMs: 300_000,
 };
 
 test(`${contention.nodes} nodes take ${contention.each} addresses each out of a real etcd that is killed meanwhile`, {

@@ -1,5 +1,4 @@
 import { ipConfigOf } from '../../../ipam/cluster-ipam/add.ts';
-import { parseClusterIpam, requestOf } from '../../../ipam/cluster-ipam/config.ts';
 import { parseHostLocal, parsePlace } from '../../../ipam/host-local/config.ts';
 import { parseStatic } from '../../../ipam/static/config.ts';
 import { parseVxlanConfig } from '../../../plugins/vxlan/config.ts';
@@ -25,6 +24,7 @@ import {
 import type { Call } from '../../../shared/cni/plugin.ts';
 import type { IpConfig, JsonObject, Route } from '../../../shared/cni/types.ts';
 import { firstClaimable, freelyGiven } from '../../../shared/ipam/blocks.ts';
+import { parseClusterIpam, requestOf } from '../../../shared/ipam/config.ts';
 import { seedOf } from '../../../shared/ipam/node.ts';
 import { parsePools } from '../../../shared/ipam/pool.ts';
 import { formatAddress, formatCidr } from '../../../shared/kernel/address-math.ts';

@@ -1,18 +1,18 @@
-import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
-import { Fields } from '../../shared/cni/fields.ts';
-import type { Environment, NetworkConfig } from '../../shared/cni/plugin.ts';
-import { parseRoute } from '../../shared/cni/result-versions.ts';
-import type { JsonObject, Route } from '../../shared/cni/types.ts';
-import { isAtLeast } from '../../shared/cni/versions.ts';
-import { readClusterFacts } from '../../shared/ipam/cluster-facts.ts';
-import type { IpamNode } from '../../shared/ipam/node.ts';
-import { labelsOf, parsePools } from '../../shared/ipam/pool.ts';
-import type { LocalPlace } from '../../shared/ipam/release.ts';
-import type { AddressRequest } from '../../shared/ipam/request.ts';
-import { parseRequested } from '../../shared/ipam/requested.ts';
-import { readFileSync } from '../../shared/kernel/files.ts';
-import { ioFailure } from '../../shared/store/io-failure.ts';
+import { CniError, ErrorCode } from '../cni/errors.ts';
+import { Fields } from '../cni/fields.ts';
+import type { Environment, NetworkConfig } from '../cni/plugin.ts';
+import { parseRoute } from '../cni/result-versions.ts';
+import type { JsonObject, Route } from '../cni/types.ts';
+import { isAtLeast } from '../cni/versions.ts';
+import { readFileSync } from '../kernel/files.ts';
+import { ioFailure } from '../store/io-failure.ts';
+import { readClusterFacts } from './cluster-facts.ts';
 import { chooseDatastore } from './connect.ts';
+import type { IpamNode } from './node.ts';
+import { labelsOf, parsePools } from './pool.ts';
+import type { LocalPlace } from './release.ts';
+import type { AddressRequest } from './request.ts';
+import { parseRequested } from './requested.ts';
 import { type PodWishes, parseWishes } from './wishes.ts';
 
 /** How an address is written in the result: with the length of its pool, of its block, or as a host. */
@@ -98,9 +98,12 @@ export const requestOf = (
   };
 };
 
-/** Who asks when nobody in particular does: for STATUS. */
-export const anyAsker = ({ node, labels }: ClusterIpamConfig) =>
-  askerOf(node, labels, '', { pools: undefined });
+/** A pod of a namespace, as far as it decides about pools; an empty one is none in particular. */
+export const askerFor = (
+  { node, labels }: ClusterIpamConfig,
+  namespace = '',
+  pools?: string[],
+): AddressRequest['asker'] => askerOf(node, labels, namespace, { pools });
 
 const askerOf = (
   { node, dataDir }: IpamNode,

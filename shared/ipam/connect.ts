@@ -1,6 +1,6 @@
-import type { Fields } from '../../shared/cni/fields.ts';
-import type { Datastore } from '../../shared/store/datastore/datastore.ts';
-import { createFileDatastore } from '../../shared/store/datastore/file.ts';
+import type { Fields } from '../cni/fields.ts';
+import type { Datastore } from '../store/datastore/datastore.ts';
+import { createFileDatastore } from '../store/datastore/file.ts';
 import { chooseEtcd } from './etcd-choice.ts';
 
 /** Which datastore a configuration means, and how to open it when it is needed. */
@@ -49,8 +49,8 @@ const inKubernetes = (fields: Fields): DatastoreChoice => {
     takesPools: false,
     connect: async () => {
       const [{ findAccess }, { createKubernetesDatastore }] = await Promise.all([
-        import('../../shared/store/kubernetes/find-access.ts'),
-        import('../../shared/store/datastore/kubernetes.ts'),
+        import('../store/kubernetes/find-access.ts'),
+        import('../store/datastore/kubernetes.ts'),
       ]);
       return createKubernetesDatastore(findAccess({ kubeconfig, context }));
     },

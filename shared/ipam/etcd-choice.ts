@@ -1,5 +1,5 @@
-import type { Fields } from '../../shared/cni/fields.ts';
-import { checkOptions } from '../../shared/store/etcd/options.ts';
+import type { Fields } from '../cni/fields.ts';
+import { checkOptions } from '../store/etcd/options.ts';
 import type { DatastoreChoice } from './connect.ts';
 
 const defaultPrefix = '/podwire';
@@ -25,7 +25,7 @@ export const chooseEtcd = (fields: Fields): DatastoreChoice => {
     identity: `etcd below ${prefix}`,
     takesPools: false,
     connect: async () => {
-      const { createEtcdDatastore } = await import('../../shared/store/datastore/etcd.ts');
+      const { createEtcdDatastore } = await import('../store/datastore/etcd.ts');
       return createEtcdDatastore({ ...options, prefix });
     },
   };

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { Fields } from '../../shared/cni/fields.ts';
-import type { JsonObject } from '../../shared/cni/types.ts';
+import { Fields } from '../cni/fields.ts';
+import type { JsonObject } from '../cni/types.ts';
 import { chooseDatastore } from './connect.ts';
 
 const choose = (datastore: JsonObject) =>

@@ -1,7 +1,7 @@
-import { Fields } from '../../shared/cni/fields.ts';
-import type { NetworkConfig } from '../../shared/cni/plugin.ts';
-import type { Address } from '../../shared/kernel/address-math.ts';
-import { parseAddress } from '../../shared/kernel/address-math.ts';
+import { Fields } from '../cni/fields.ts';
+import type { NetworkConfig } from '../cni/plugin.ts';
+import type { Address } from '../kernel/address-math.ts';
+import { parseAddress } from '../kernel/address-math.ts';
 
 /** What a pod wants of its own, apart from addresses requested by the CNI conventions. */
 export interface PodWishes {
