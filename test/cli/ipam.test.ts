@@ -95,24 +95,28 @@ test('release leaves an address alone whose container is there, unless forced', 
 
 test('check finds blocks that overlap and blocks that the node does not know; gc takes over what is said', async () => {
   expectResult(await call('ADD', 'a', living));
-  const block = {
-    cidr: '10.78.0.0/25',
-    pool: 'all',
-    node: 'n2',
-    network: 'pods',
-    claimedAt: '2026-01-01T00:00:00Z',
-  };
-  const own = { ...block, cidr: '10.78.0.248/29', node: 'n1' };
+  const claimedAt = '2026-01-01T00:00:00Z';
+  const block = { cidr: '10.78.0.0/24', pool: 'all', node: 'n2', network: 'pods', claimedAt };
+  const own = { ...block, cidr: '10.78.1.64/26', pool: 'team', node: 'n1' };
   for (const value of [block, own]) {
     const name = value.cidr.replaceAll(/[./]/g, '-');
     await host.shell(`cat >/var/lib/podwire/datastore/blocks/${name}.json`, {
       stdin: JSON.stringify({ version: name, value }),
     });
   }
-  const { findings } = (await ipamJson('check')) as { findings: { kind: string; what: string }[] };
-  expect(findings.map(({ what }) => what)).toContainEqual(expect.stringContaining('10.78.0.248/29'));
-  const { returned } = (await ipamJson('gc')) as { returned: string[] };
-  expect(returned).toEqual(['10.78.0.248/29']);
+  const found = async () => {
+    const { findings } = (await ipamJson('check')) as { findings: { kind: string; what: string }[] };
+    return findings.map(({ kind, what }) => `${kind}: ${what}`).toSorted();
+  };
+  const overlap = expect.stringMatching(
+    /^duplicate: block 10\.78\.0\.\d+\/29 of node n1 overlaps 10\.78\.0\.0\/24 of node n2$|^duplicate: block 10\.78\.0\.0\/24 of node n2 overlaps 10\.78\.0\.0\/29 of node n1$/,
+  );
+  expect(await found()).toEqual([
+    expect.stringMatching(/^difference: .*10\.78\.1\.64\/26 is this node's, which does not know it$/),
+    overlap,
+  ]);
+  await ipamJson('gc');
+  expect(await found()).toEqual([overlap]);
 });
 
 test('gc reclaims nothing of nodes that it is told of', async () => {
