@@ -102,13 +102,13 @@ export const hashFile = (path: string): string => {
   }
 };
 
-/** Removes a directory unless something is in it or it is gone. Returns whether it did. */
+/** Removes a directory unless something is in it, it is gone, or it is a container's mount. Returns whether it did. */
 export const removeIfEmpty = (directory: string): boolean => {
   try {
     rmdirSync(directory);
     return true;
   } catch (error) {
-    if (failedWith(error, 'ENOENT', 'ENOTDIR', 'ENOTEMPTY', 'EEXIST', 'EBUSY')) return false;
+    if (failedWith(error, 'ENOENT', 'ENOTDIR', 'ENOTEMPTY', 'EEXIST', 'EBUSY', 'EROFS')) return false;
     throw error;
   }
 };

@@ -1,4 +1,4 @@
-import { mkdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { buildId, version } from '../../shared/cni/about.ts';
 import { buildMark } from '../../shared/cni/build-mark.ts';
@@ -65,7 +65,7 @@ const installLocked = (request: InstallRequest, made: string[]): InstallReport =
   const plan = planInstall(wish, { manifest, present, own: { version, buildId } });
   const conflist = request.conflist && planConflist(paths, request.conflist, manifest, request.takeover);
   const sha256 = hashFile(ownExecutable);
-  const report = describe(paths, plan, conflist, present);
+  const report = describe(paths, plan, conflist);
   if (isComplete(paths, { manifest, plan, conflist, present, sha256 })) {
     return { ...report, action: 'unchanged' };
   }
@@ -82,13 +82,14 @@ export const look = (directory: string): Map<string, Identity> => {
 };
 
 const describe = (
-  { binDir }: HostPaths,
+  paths: HostPaths,
   { names, foreign, from }: InstallPlan,
   conflist: ConflistPlan | undefined,
-  present: ReadonlyMap<string, Identity>,
 ): InstallReport => {
+  const { binDir } = paths;
   const order = from === undefined ? 0 : compareVersions(version, from.version);
-  const there = (type: string): boolean => names.includes(type) || present.get(type) !== undefined;
+  const isThere = (type: string): boolean =>
+    names.includes(type) || existsSync(onHost(paths, `${binDir}/${type}`));
   return {
     action: from === undefined ? 'installed' : order > 0 ? 'upgraded' : order < 0 ? 'downgraded' : 'replaced',
     ...(from && { from }),
@@ -98,8 +99,8 @@ const describe = (
     putAside: foreign.map(({ name }) => `${binDir}/${name}`),
     ...(conflist && { conflist: conflist.path }),
     warnings: (conflist?.conflist.types ?? [])
-      .filter((type) => !there(type))
-      .map((type) => `the network configuration calls "${type}", which podwire does not install`),
+      .filter((type) => !isThere(type))
+      .map((type) => `the network configuration calls "${type}", which is not in ${binDir}`),
   };
 };
 

@@ -14,6 +14,7 @@ import { removePortmap } from '../../shared/portmap/remove.ts';
 import { removeShaping } from '../../shared/shaping/remove.ts';
 import { attachmentsDirectory } from '../../shared/store/attachments.ts';
 import { ioFailure } from '../../shared/store/io-failure.ts';
+import { removeIfEmpty } from './durable-files.ts';
 import { type HostPaths, onHost, runDirectory } from './host-paths.ts';
 import type { RecordedPods } from './pods.ts';
 import { removeUnusedChains } from './unused-chains.ts';
@@ -107,12 +108,13 @@ const namesIn = (directory: string): string[] => {
   }
 };
 
-/** Returns whether anything was in it. */
+/** All that is in it, and itself unless it is a mount of a container. Returns whether anything was in it. */
 const removeTree = (directory: string): boolean => {
   try {
-    const hadEntries = namesIn(directory).length > 0;
-    rmSync(directory, { recursive: true, force: true });
-    return hadEntries;
+    const names = namesIn(directory);
+    for (const name of names) rmSync(`${directory}/${name}`, { recursive: true, force: true });
+    removeIfEmpty(directory);
+    return names.length > 0;
   } catch (error) {
     throw ioFailure(`remove ${directory}`, error);
   }

@@ -1,9 +1,10 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { CniError, ErrorCode } from '../../shared/cni/errors.ts';
 import { withNftSocket } from '../../shared/kernel/nft-socket.ts';
 import { overlaysOf, refuseRunningAgent, removeOverlayOf } from './agent-state.ts';
 import { withDirectoryLock } from './directory-lock.ts';
-import { type HostPaths, onHost, stateDirectory } from './host-paths.ts';
+import { type HostPaths, onHost, runDirectory, stateDirectory } from './host-paths.ts';
+import { inodeOf } from './identify.ts';
 import { look } from './install.ts';
 import { type Manifest, readManifest, writeManifest } from './manifest.ts';
 import { removeNetworkState } from './network-state.ts';
@@ -32,6 +33,7 @@ export const uninstall = (paths: HostPaths, force: boolean): Promise<UninstallRe
 };
 
 const removeAll = async (paths: HostPaths, force: boolean): Promise<UninstallReport> => {
+  refuseOtherState(paths);
   const pods = await findPods(paths);
   if (pods.attached.length > 0 && !force) throw stillAttached(pods.attached);
   const manifest = readManifest(paths) ?? manifestOf(paths);
@@ -69,6 +71,22 @@ const stateOfClusterIpam = (paths: HostPaths): LeftFile[] =>
       path,
       why: "cluster-ipam's blocks, addresses and pools: remove it if no node needs it",
     }));
+
+/** What takes rules and overlays away goes by the records under their own path. */
+const refuseOtherState = (paths: HostPaths): void => {
+  const nodes = statSync(onHost(paths, runDirectory), { throwIfNoEntry: false });
+  if (paths.root === '/' || nodes === undefined || readdirSync(onHost(paths, runDirectory)).length === 0)
+    return;
+  const ours = statSync(runDirectory, { throwIfNoEntry: false });
+  if (ours !== undefined && inodeOf(ours) === inodeOf(nodes)) return;
+  throw new CniError(
+    ErrorCode.invalidNetworkConfig,
+    `${runDirectory} is not the node's: --host-root ${paths.root} alone is not enough`,
+    {
+      details: `Mount the node's ${runDirectory} into the container at ${runDirectory}, too. Nothing was changed.`,
+    },
+  );
+};
 
 /** For executables that were copied by hand, or whose manifest is lost. */
 const manifestOf = (paths: HostPaths): Manifest => {

@@ -293,8 +293,11 @@ describe('a network configuration', () => {
   beforeEach(() => writeFile(host, '/run/10-pods.conflist', conflist));
   const withConflist = ['--conflist', '/run/10-pods.conflist'];
 
-  test('is installed, replaced, removed; a plugin that is not ours is told of', async () => {
-    expect((await install(...withConflist)).warnings).toEqual([expect.stringContaining('"dhcp"')]);
+  test('is installed, replaced, removed; a plugin that is missing is told of', async () => {
+    const some = await install('--plugins', 'veth', ...withConflist);
+    expect(some.warnings).toEqual(['bridge', 'dhcp'].map((type) => expect.stringContaining(`"${type}"`)));
+    await host.shell(`echo dhcp >${bin}/dhcp`);
+    expect((await install(...withConflist)).warnings).toEqual([]);
     expect(JSON.parse(readHostFile(host, installed))).toEqual(conflist);
     expect(statSync(host.path(installed)).mode & 0o777).toBe(0o644);
     expect(await install(...withConflist)).toMatchObject({ action: 'unchanged' });

@@ -31,14 +31,20 @@ afterAll(async () => {
 });
 beforeEach((context) => skipFor(context, lacking));
 
-/** What a manifest has to mount for installing and removing. */
+/** What a manifest has to mount for installing, and besides for removing. */
+const installMounts = Object.fromEntries(
+  ['/opt/cni/bin', '/etc/cni/net.d', '/var/lib/podwire'].map((path) => [`/host${path}`, path]),
+);
 const nodeMounts = {
-  '/host/opt/cni/bin': '/opt/cni/bin',
-  '/host/etc/cni/net.d': '/etc/cni/net.d',
-  '/host/var/lib': '/var/lib',
-  '/host/run': '/run',
+  ...installMounts,
+  ...{
+    '/host/var/lib/cni': '/var/lib/cni',
+    '/host/run/podwire': '/run/podwire',
+    '/run/podwire': '/run/podwire',
+  },
 };
 const installing = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER'];
+const removing = [...installing, 'NET_ADMIN', 'NET_RAW'];
 
 describe('the image', () => {
   test('is labelled, starts the command, and holds this machine’s executable', () => {
@@ -82,17 +88,12 @@ describe('the image', () => {
 
   test('installs on the node; pods come and go by what it installed; and it takes everything back', async () => {
     const { host } = runtime;
-    const container = async (capabilities: string[], ...args: string[]): Promise<string> =>
-      expectSuccess(
-        await runContainer(host, image, {
-          args: [...args, '--host-root', '/host', '--json'],
-          mounts: nodeMounts,
-          capabilities,
-        }),
-      );
-    await host.shell('echo theirs >/opt/cni/bin/ptp');
-    const report = JSON.parse(await container(installing, 'install', '--takeover')) as { names: string[] };
-    expect(report.names).toEqual([commandName, ...pluginNames]);
+    const run = (capabilities: string[], mounts: Record<string, string>, ...args: string[]) =>
+      runContainer(host, image, { args: [...args, '--host-root', '/host', '--json'], mounts, capabilities });
+    const install = async (...args: string[]): Promise<{ action: string; names: string[] }> =>
+      JSON.parse(expectSuccess(await run(installing, installMounts, 'install', ...args)));
+    await host.shell('mkdir -p /var/lib/podwire; echo theirs >/opt/cni/bin/ptp');
+    expect((await install('--takeover')).names).toEqual([commandName, ...pluginNames]);
     const network = {
       cniVersion: '1.1.0',
       name: 'pods',
@@ -100,30 +101,40 @@ describe('the image', () => {
       bridge: 'podwire0',
       isGateway: true,
       ipMasq: true,
+      portmap: { backend: 'iptables' },
+      runtimeConfig: { portMappings: [{ hostPort: 8088, containerPort: 80, protocol: 'tcp' }] },
       ipam: { type: 'host-local', ranges: [[{ subnet: '10.66.0.0/24' }]] },
     };
     const installed = { binDir: '/opt/cni/bin', path: ['/opt/cni/bin'] };
-    const one = await attachPod(host, 'one', network, installed);
+    const one = await attachPod(host, 'one', { ...network, runtimeConfig: {} }, installed);
     const two = await attachPod(host, 'two', network, installed);
     const address = two.attachment.address();
     expect(await ping(one.pod, address)).toBe(true);
-    // A new version comes while they run.
-    expect(JSON.parse(await container(installing, 'install'))).toMatchObject({ action: 'unchanged' });
-    const refusal = await runContainer(host, image, {
-      args: ['uninstall', '--host-root', '/host'],
-      mounts: nodeMounts,
-      capabilities: [...installing, 'NET_ADMIN'],
-    });
-    expect(refusal).toMatchObject({
-      exitCode: 1,
-      stderr: expect.stringContaining('2 attachments of running pods'),
-    });
+    // The init container of a restarted DaemonSet.
+    expect(await install()).toMatchObject({ action: 'unchanged' });
+
+    // However little of the node it is shown: it sees the pods by their interfaces, or says what it lacks.
+    const { '/run/podwire': _, ...withoutOwnRun } = nodeMounts;
+    for (const [mounts, code, msg] of [
+      [installMounts, 103, /2 attachments of running pods/],
+      [withoutOwnRun, 7, /\/run\/podwire is not the node's/],
+      [nodeMounts, 103, /2 attachments of running pods/],
+    ] as const) {
+      const { exitCode, stdout } = await run(removing, mounts, 'uninstall');
+      expect(exitCode).toBe(1);
+      expect(JSON.parse(stdout)).toMatchObject({ code, msg: expect.stringMatching(msg) });
+    }
     expect(await ping(one.pod, address)).toBe(true);
-    for (const { attachment } of [one, two]) await attachment.del();
-    await container([...installing, 'NET_ADMIN', 'NET_RAW'], 'uninstall');
+
+    await one.attachment.del();
+    await host.shell('ip netns del two');
+    await expect.poll(() => host.shell('ip -o link show type veth'), { timeout: 5000 }).toBe('');
+    expect(await host.shell('iptables-save -t nat')).toContain('CNI-DN-');
+    expectSuccess(await run(removing, nodeMounts, 'uninstall'));
     expect(await host.shell('ls -A /opt/cni/bin; cat /opt/cni/bin/ptp')).toBe('ptp\ntheirs\n');
-    expect(await host.shell('nft list tables | grep podwire || true; ip -o link show type bridge')).toBe('');
-    expect(existsSync(host.path('/run/podwire'))).toBe(false);
-    expect(existsSync(host.path('/var/lib/podwire'))).toBe(false);
+    expect(await host.shell('find /run/podwire /var/lib/podwire -mindepth 1')).toBe('');
+    expect(await host.shell('nft list tables; iptables-save; ip -o link show type bridge')).not.toMatch(
+      /podwire|CNI-/,
+    );
   });
 });
