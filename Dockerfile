@@ -1,4 +1,4 @@
-# The image of podwire: the executable, and the tools that it drives.
+# The image of podwire: the executable, and the tools it drives.
 #
 #   docker build --build-arg BUILD_ID=$(git rev-parse --short=12 HEAD) -t podwire .
 #   docker buildx build --platform linux/amd64,linux/arm64 … .

@@ -87,6 +87,14 @@ describe('install', () => {
     expect(tree(host, root)).toEqual(before);
   });
 
+  test('several at once: one after the other', async () => {
+    const reports = await Promise.all([install(), install('--plugins', 'veth'), install(), install()]);
+    expect(reports.filter(({ action }) => action === 'installed')).toHaveLength(1);
+    expect(await install()).toMatchObject({ action: 'unchanged', names });
+    await uninstall();
+    expect(tree(host, root).filter((line) => !isEmptyDirectory(line))).toEqual([]);
+  });
+
   test.each([
     ['a name is gone', `rm ${bin}/veth`],
     ['a name is a copy', `cp ${bin}/veth ${bin}/x; mv ${bin}/x ${bin}/veth`],
