@@ -30,7 +30,14 @@ export const startCall = (
 ): { running: Running; ended: Promise<Ended> } => {
   const ipam = { type: 'cluster-ipam', nodeName: name, dataDir, datastore, ...keys };
   const running = startProcess([`${podwireBin}/cluster-ipam`], {
-    stdin: JSON.stringify({ cniVersion: '1.1.0', name: network, type: 'bridge', ipam }),
+    stdin: JSON.stringify({
+      cniVersion: '1.1.0',
+      name: network,
+      type: 'bridge',
+      ipam,
+      // For GC: no container is left.
+      'cni.dev/valid-attachments': [],
+    }),
     env: {
       PATH: systemPath,
       CNI_COMMAND: command,
