@@ -29,7 +29,17 @@ test('calls of the executable on six nodes are killed, as etcd is: no address tw
   const store = createEtcdDatastore({ ...server.options, prefix: '/killed' });
   const directory = mkdtempSync(join(tmpdir(), 'podwire-killed-'));
   const { ca, cert, key } = server.options.tls;
-  const datastore = { type: 'etcd', endpoints: server.endpoints, ca, cert, key, caFile: ca, certFile: cert, keyFile: key, prefix: '/killed' };
+  const datastore = {
+    type: 'etcd',
+    endpoints: server.endpoints,
+    ca,
+    cert,
+    key,
+    caFile: ca,
+    certFile: cert,
+    keyFile: key,
+    prefix: '/killed',
+  };
   const nodes = Array.from(
     { length: nodeCount },
     (_, index): PluginNode => ({ name: `n${index}`, dataDir: join(directory, `n${index}`), datastore }),
