@@ -116,7 +116,8 @@ const repeated = async <T>(
       if (signal?.aborted || attempt >= MOST_REPETITIONS || performance.now() + waitMs >= deadline)
         throw error;
       await pause(waitMs, signal);
-      if (signal?.aborted) throw error;
+      // A busy machine may have paused for longer.
+      if (signal?.aborted || performance.now() >= deadline) throw error;
     }
   }
 };
