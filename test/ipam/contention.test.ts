@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { lackingApiServer } from '../registry/kube-apiserver.ts';
 import { lackingEtcd } from '../support/etcd.ts';
+import { lackingApiServer } from '../support/kubernetes/kube-apiserver.ts';
 import { skipFor } from '../support/needs.ts';
 import { type Contention, contend } from './contention/contend.ts';
 import { describeCourse } from './contention/describe.ts';

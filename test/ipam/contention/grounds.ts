@@ -5,8 +5,8 @@ import { isObject } from '../../../shared/cni/fields.ts';
 import type { JsonObject } from '../../../shared/cni/types.ts';
 import { createEtcdDatastore } from '../../../shared/store/datastore/etcd.ts';
 import { createKubernetesDatastore } from '../../../shared/store/datastore/kubernetes.ts';
-import { KubeApiServer } from '../../registry/kube-apiserver.ts';
 import { EtcdServer } from '../../support/etcd.ts';
+import { KubeApiServer } from '../../support/kubernetes/kube-apiserver.ts';
 import { waitUntil } from '../../support/wait-until.ts';
 import type { Ground } from './contend.ts';
 

@@ -1,7 +1,7 @@
 // The proof of cluster-wide IPAM at full size; `scripts/soak-ipam --help` tells the options.
 import { Command, InvalidArgumentError } from 'commander';
-import { lackingApiServer } from '../../registry/kube-apiserver.ts';
 import { lackingEtcd } from '../../support/etcd.ts';
+import { lackingApiServer } from '../../support/kubernetes/kube-apiserver.ts';
 import { type Contention, contend } from './contend.ts';
 import { describeCourse } from './describe.ts';
 import { onEtcd, onKubernetes } from './grounds.ts';
