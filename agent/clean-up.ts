@@ -1,4 +1,5 @@
 import { networkInterfaces } from 'node:os';
+import { removeForwardRules } from '../shared/overlay/forward-rules.ts';
 import { removeOutgoingNat } from '../shared/overlay/nat-outgoing.ts';
 import { removeOverlay } from '../shared/overlay/remove.ts';
 import { conflistPath, removeConflist } from './conflist-file.ts';
@@ -9,7 +10,7 @@ import type { CleanupSettings } from './settings.ts';
 
 /**
  * Takes away all that an agent made on this node: the network configuration first, so that no pod comes any
- * more, then VTEP, routes, state and NAT. What is not there is no error. Forwarding stays on, as others may
+ * more, then VTEP, routes, state and what the packet filter has. What is not there is no error. Forwarding stays on, as others may
  * rely on it by now. With etcd given, this node is taken out of it, too. Throws CniError.
  */
 export const cleanUp = async ({ node, vni, confDir, logLevel, registry }: CleanupSettings): Promise<void> => {
@@ -17,7 +18,8 @@ export const cleanUp = async ({ node, vni, confDir, logLevel, registry }: Cleanu
   const conflist = removeConflist(conflistPath(confDir));
   await removeOverlay(vni);
   const nat = await removeOutgoingNat(vni);
-  log.info({ vni, conflist, nat }, 'cleaned up');
+  const forwardRules = await removeForwardRules(vni);
+  log.info({ vni, conflist, nat, forwardRules }, 'cleaned up');
   if (registry?.kind !== 'etcd') return;
   await leave(node, registry);
   log.info('the registry knows this node no more');

@@ -32,8 +32,10 @@ export const startHealthServer = (
     if (request.method !== 'GET' && request.method !== 'HEAD') return text('Only GET.\n', 405);
     return route();
   };
+  // Without it bun prints a stack trace with source on stderr.
+  const error = (cause: Error): Response => text(`${cause.message}\n`, 500);
   try {
-    const server = Bun.serve({ hostname, port, fetch, development: false, maxRequestBodySize: 0 });
+    const server = Bun.serve({ hostname, port, fetch, error, development: false, maxRequestBodySize: 0 });
     return { url: server.url.origin, stop: () => server.stop(true) };
   } catch (error) {
     throw listenFailure(hostname, port, error);

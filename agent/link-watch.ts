@@ -34,7 +34,7 @@ const monitorOnce = async (onDevice: (device: string) => void, signal: AbortSign
   const tool = toolPath('ip');
   if (tool === undefined) return 'ip is not installed';
   try {
-    const child = Bun.spawn([tool, '-o', 'monitor', 'link', 'address'], {
+    const child = Bun.spawn([...endsWithUs(tool), tool, '-o', 'monitor', 'link', 'address'], {
       env: { PATH: searchPath(), LC_ALL: 'C' },
       stdin: 'ignore',
       stdout: 'pipe',
@@ -51,4 +51,15 @@ const monitorOnce = async (onDevice: (device: string) => void, signal: AbortSign
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
+};
+
+/**
+ * What makes the kernel end `ip monitor` when the agent is killed: by itself it notices only when it has to write.
+ * Nothing where there is no setpriv, or one that lacks it (busybox).
+ */
+const endsWithUs = (tool: string): string[] => {
+  const setpriv = toolPath('setpriv');
+  if (setpriv === undefined) return [];
+  const prefix = [setpriv, '--pdeathsig', 'KILL'];
+  return Bun.spawnSync([...prefix, tool, '-V'], { stdout: 'ignore', stderr: 'ignore' }).success ? prefix : [];
 };

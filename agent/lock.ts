@@ -4,9 +4,13 @@ import { withLock } from '../shared/store/lock.ts';
 
 /**
  * Runs `body` as the only agent of this node and VNI. Throws CniError 103 when there is another, and what the
- * body throws.
+ * body throws. `details` says what to do then.
  */
-export const withAgentLock = async <T>(vni: number, body: () => Promise<T>): Promise<T> => {
+export const withAgentLock = async <T>(
+  vni: number,
+  body: () => Promise<T>,
+  details = 'Stop that one first, or give this one another --vni.',
+): Promise<T> => {
   const file = `/run/podwire/locks/agent-${vni}`;
   let begun = false;
   try {
@@ -24,7 +28,7 @@ export const withAgentLock = async <T>(vni: number, body: () => Promise<T>): Pro
     throw new CniError(
       ErrorCode.conflict,
       `an agent for the VNI ${vni} runs on this node already: process ${readFileSync(file, 'utf8').trim()}`,
-      { details: 'Stop that one first, or give this one another --vni.', cause: error },
+      { details, cause: error },
     );
   }
 };

@@ -8,7 +8,7 @@ export interface AgentMetrics {
   syncDuration: Histogram;
   syncs: Counter<'result'>;
   kernelChanges: Counter<'kind'>;
-  natChanges: Counter;
+  filterChanges: Counter;
   conflistWrites: Counter;
   contentType: string;
   text(): Promise<string>;
@@ -48,9 +48,9 @@ export const createMetrics = (status: AgentStatus): AgentMetrics => {
       labelNames: ['kind'],
       registers,
     }),
-    natChanges: new Counter({
-      name: 'podwire_agent_nat_changes_total',
-      help: 'How often the rules for outgoing NAT had to be written.',
+    filterChanges: new Counter({
+      name: 'podwire_agent_filter_changes_total',
+      help: 'How often the rules for outgoing NAT and forwarding had to be written.',
       registers,
     }),
     conflistWrites: new Counter({

@@ -1,40 +1,43 @@
 import { readFileSync } from 'node:fs';
-import { type CniError, toCniError } from '../shared/cni/errors.ts';
 import type { JsonObject } from '../shared/cni/types.ts';
-import { removeOutgoingNat, syncOutgoingNat } from '../shared/overlay/nat-outgoing.ts';
 import { OverlaySyncer } from '../shared/overlay/syncer.ts';
 import type { OverlayNode, OverlaySync } from '../shared/overlay/types.ts';
 import { ioFailure } from '../shared/store/io-failure.ts';
 import { buildConflist, parseTemplate } from './conflist.ts';
 import { conflistPath, writeConflist } from './conflist-file.ts';
 import type { Log } from './log.ts';
+import { PacketFilter } from './packet-filter.ts';
 import { PodRanges } from './pod-ranges.ts';
 import type { AgentSettings } from './settings.ts';
 import type { SyncCause } from './sync-loop.ts';
+import { takeOver } from './take-over.ts';
 
 /** What one sync found and did. */
 export interface NodeSyncResult {
   overlay: OverlaySync;
-  natChanged: boolean;
+  filterChanged: boolean;
   conflistWritten: boolean;
   /** Milliseconds. */
   ms: number;
 }
 
-/** Brings this node in order: NAT, VTEP and peers, then the network configuration. */
+/** Brings this node in order: packet filter, VTEP and peers, then the network configuration. */
 export class NodeSync {
   readonly #settings: AgentSettings;
   readonly #log: Log;
   readonly #template: JsonObject | undefined;
   readonly #overlay = new OverlaySyncer();
-  /** What NAT is told of, when the last sync has left it in order. */
-  #nat: { sources: string; ranges: PodRanges } | undefined;
-  #natTidied = false;
+  readonly #filter: PacketFilter;
+  /** Whether nothing is left of an overlay that this node was in before. */
+  #tookOver = false;
+  /** What the packet filter is told of, when the last sync has left it in order. */
+  #filtered: { sources: string; ranges: PodRanges } | undefined;
 
   /** Throws CniError 5, 6 or 7 when there is a template and it cannot be used. */
   constructor(settings: AgentSettings, log: Log) {
     this.#settings = settings;
     this.#log = log;
+    this.#filter = new PacketFilter(settings);
     this.#template = readTemplate(settings.conflistTemplate);
   }
 
@@ -44,53 +47,39 @@ export class NodeSync {
    */
   async run(own: OverlayNode, nodes: readonly OverlayNode[], cause: SyncCause): Promise<NodeSyncResult> {
     const started = performance.now();
-    const ranges = new PodRanges(nodes, this.#nat?.ranges);
+    const ranges = new PodRanges(nodes, this.#filtered?.ranges);
     const sources = own.podCIDRs.join();
     // Before there is a route to a new peer, and for as long as there may be one to a former peer, what pods
     // send there is not masqueraded.
     const early =
-      cause === 'kernel' || this.#nat?.sources !== sources || ranges.joined.size > 0
-        ? await this.#syncNat(own, ranges.withFormer)
+      cause === 'kernel' || this.#filtered?.sources !== sources || ranges.joined.size > 0
+        ? await this.#filter.sync(own.podCIDRs, ranges.withFormer)
         : undefined;
-    const sync = cause === 'nodes' ? 'syncChange' : 'syncAll';
-    const overlay = await this.#overlay[sync](own, nodes, this.#settings.overlay);
-    const late = ranges.left.size > 0 ? await this.#syncNat(own, ranges.aggregated) : undefined;
-    const natFailure = late?.error ?? early?.error;
-    this.#nat = natFailure === undefined ? { sources, ranges } : undefined;
-    if (natFailure !== undefined) throw natFailure;
+    const overlay = await this.#syncOverlay(own, nodes, cause);
+    const late = ranges.left.size > 0 ? await this.#filter.sync(own.podCIDRs, ranges.aggregated) : undefined;
+    const failure = late?.error ?? early?.error;
+    this.#filtered = failure === undefined ? { sources, ranges } : undefined;
+    if (failure !== undefined) throw failure;
+    overlay.messages.push(...((late ?? early)?.messages ?? []));
     const conflistWritten = this.#writeConflist(overlay);
-    const natChanged = early?.changed === true || late?.changed === true;
-    return { overlay, natChanged, conflistWritten, ms: performance.now() - started };
+    const filterChanged = early?.changed === true || late?.changed === true;
+    return { overlay, filterChanged, conflistWritten, ms: performance.now() - started };
   }
 
-  /** A failure must not keep the node from its peers: it is thrown later. */
-  async #syncNat(
+  async #syncOverlay(
     own: OverlayNode,
-    ranges: readonly string[],
-  ): Promise<{ changed: boolean; error?: CniError }> {
-    const { nat, vni } = this.#settings;
-    try {
-      if (!nat.enabled) return { changed: await this.#tidyNat() };
-      const excluded = [...ranges, ...nat.excluded];
-      const { backend, changed } = await syncOutgoingNat({
-        vni,
-        sources: own.podCIDRs,
-        excluded,
-        backend: nat.backend,
-      });
-      await this.#tidyNat(backend);
-      return { changed };
-    } catch (error) {
-      return { changed: false, error: toCniError(error) };
-    }
-  }
-
-  /** Once: rules of an earlier run that had another backend, or wanted NAT at all. */
-  async #tidyNat(kept?: 'nftables' | 'iptables'): Promise<boolean> {
-    if (this.#natTidied) return false;
-    const changed = await removeOutgoingNat(this.#settings.vni, kept);
-    this.#natTidied = true;
-    return changed;
+    nodes: readonly OverlayNode[],
+    cause: SyncCause,
+  ): Promise<OverlaySync> {
+    const { overlay: settings, vni } = this.#settings;
+    if (cause === 'nodes' && this.#tookOver) return this.#overlay.syncChange(own, nodes, settings);
+    const { result, former } = await takeOver(own, vni, (states) =>
+      this.#overlay.syncAll(own, nodes, settings, states),
+    );
+    this.#tookOver = true;
+    for (const { vni: before, device } of former)
+      this.#log.info({ before, device }, 'took over from the overlay of another VNI');
+    return result;
   }
 
   #writeConflist({ state }: OverlaySync): boolean {

@@ -1,5 +1,5 @@
 import { formatCidr, networkOf, parseCidr } from '../shared/kernel/address-math.ts';
-import { invalidFlag, listOf, oneOf, wrongFlags } from './flag-values.ts';
+import { invalidFlag, listOf, oneOf, wholeNumber, wrongFlags } from './flag-values.ts';
 
 /** The flags that choose the registry, as they were given. */
 export interface RegistryFlags {
@@ -13,6 +13,7 @@ export interface RegistryFlags {
   etcdUser?: string;
   etcdPasswordFile?: string;
   etcdPrefix?: string;
+  etcdGrace?: string;
   podCidrs?: string[];
   clusterCidrs?: string[];
 }
@@ -31,6 +32,8 @@ export interface EtcdRegistrySettings {
   user: string | undefined;
   passwordFile: string | undefined;
   prefix: string | undefined;
+  /** How long a node that shows no sign of life stays a peer; undefined: the registry's own default. */
+  graceSeconds: number | undefined;
   /** This node's pod ranges, which it tells the others; without any, it claims its own of `clusterCIDRs`. */
   podCIDRs: string[];
   clusterCIDRs: string[];
@@ -38,6 +41,14 @@ export interface EtcdRegistrySettings {
 
 /** Throws CniError 7 that names the flag that is missing, wrong, or of another registry. */
 export const parseRegistrySettings = (flags: RegistryFlags): RegistrySettings => {
+  const settings = parseRegistryAccess(flags);
+  if (settings.kind === 'etcd' && settings.podCIDRs.length + settings.clusterCIDRs.length === 0)
+    throw missingFor('etcd', '--pod-cidrs or --cluster-cidrs');
+  return settings;
+};
+
+/** The same for who takes a node out of the registry: it has nothing to tell of the node. */
+export const parseRegistryAccess = (flags: RegistryFlags): RegistrySettings => {
   const kind = oneOf('--registry', flags.registry, ['file', 'kubernetes', 'etcd']);
   if (kind === undefined) {
     throw wrongFlags(
@@ -55,7 +66,6 @@ export const parseRegistrySettings = (flags: RegistryFlags): RegistrySettings =>
   if (endpoints.length === 0) throw missingFor(kind, '--etcd-endpoints');
   const podCIDRs = listOf(flags.podCidrs).map((text) => parsePrefixes('--pod-cidrs', text));
   const clusterCIDRs = listOf(flags.clusterCidrs).map((text) => parsePrefixes('--cluster-cidrs', text));
-  if (podCIDRs.length + clusterCIDRs.length === 0) throw missingFor(kind, '--pod-cidrs or --cluster-cidrs');
   if (podCIDRs.length > 0 && clusterCIDRs.length > 0) {
     throw wrongFlags(
       '--pod-cidrs and --cluster-cidrs exclude each other',
@@ -71,6 +81,7 @@ export const parseRegistrySettings = (flags: RegistryFlags): RegistrySettings =>
     user: flags.etcdUser,
     passwordFile: flags.etcdPasswordFile,
     prefix: flags.etcdPrefix,
+    graceSeconds: wholeNumber('--etcd-grace', flags.etcdGrace, 1, 31_536_000),
     podCIDRs,
     clusterCIDRs,
   };
@@ -87,6 +98,7 @@ const OWNERS = {
   etcdUser: ['--etcd-user', 'etcd'],
   etcdPasswordFile: ['--etcd-password-file', 'etcd'],
   etcdPrefix: ['--etcd-prefix', 'etcd'],
+  etcdGrace: ['--etcd-grace', 'etcd'],
   podCidrs: ['--pod-cidrs', 'etcd'],
   clusterCidrs: ['--cluster-cidrs', 'etcd'],
 } as const satisfies Partial<Record<keyof RegistryFlags, readonly [string, string]>>;

@@ -50,7 +50,7 @@ export class Reporter {
     this.#status.syncing = new Date();
   }
 
-  synced({ overlay, natChanged, conflistWritten, ms }: NodeSyncResult): void {
+  synced({ overlay, filterChanged, conflistWritten, ms }: NodeSyncResult): void {
     const first = this.#status.lastSuccess === undefined;
     const { state, peers, skipped, messages, changes } = overlay;
     const via = { vxlan: 0, direct: 0 };
@@ -65,14 +65,14 @@ export class Reporter {
       .map(([kind, count]) => [kind, Number(count)] as const)
       .filter(([, count]) => count > 0);
     for (const [kind, count] of done) this.#metrics.kernelChanges.inc({ kind }, count);
-    if (natChanged) this.#metrics.natChanges.inc();
+    if (filterChanged) this.#metrics.filterChanges.inc();
     if (conflistWritten) this.#metrics.conflistWrites.inc();
     const fields = {
       ms: Math.round(ms),
       peers: peers.length,
       ...(skipped.length === 0 ? {} : { skipped: skipped.length }),
       ...Object.fromEntries(done),
-      ...(natChanged ? { nat: 'written' } : {}),
+      ...(filterChanged ? { filter: 'written' } : {}),
       ...(conflistWritten ? { conflist: 'written' } : {}),
     };
     if (first)
@@ -80,7 +80,7 @@ export class Reporter {
         { ...fields, device: state.device, mtu: state.mtu, underlay: state.underlay },
         'first sync',
       );
-    else if (done.length > 0 || natChanged || conflistWritten) this.#log.info(fields, 'synced');
+    else if (done.length > 0 || filterChanged || conflistWritten) this.#log.info(fields, 'synced');
     else this.#log.debug(fields, 'nothing to do');
   }
 

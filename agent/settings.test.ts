@@ -13,6 +13,7 @@ test('defaults', () => {
     overlay: { vni: 1, port: 8472, mode: 'vxlan', underlay: undefined, mtu: undefined },
     registry: { kind: 'file', file: '/n.json' },
     nat: { enabled: true, excluded: [], backend: undefined },
+    forwardRules: true,
     syncIntervalMs: 30_000,
     conflistTemplate: undefined,
     health: { hostname: '127.0.0.1', port: 18472 },
@@ -33,6 +34,8 @@ test('everything given', () => {
     natOutgoing: false,
     natExclude: ['192.0.2.0/24,198.51.100.1', 'fd00::/8'],
     natBackend: 'iptables',
+    forwardRules: false,
+    etcdGrace: '60',
     syncInterval: '5',
     cniConfDir: '/run/net.d/',
     healthAddress: '[::1]:80',
@@ -47,9 +50,11 @@ test('everything given', () => {
       kind: 'etcd',
       endpoints: ['https://a:2379', 'https://b:2379', 'https://c:2379'],
       cacert: '/ca',
+      graceSeconds: 60,
       podCIDRs: ['10.244.1.0/24', 'fd00:244:1::/64'],
     },
     nat: { enabled: false, excluded: ['192.0.2.0/24', '198.51.100.1', 'fd00::/8'], backend: 'iptables' },
+    forwardRules: false,
     syncIntervalMs: 5000,
     health: { hostname: '::1', port: 80 },
   });
@@ -71,6 +76,8 @@ describe('what is wrong is told with its flag', () => {
     [{ registry: 'file', registryFile: 'n.json' }, '--registry-file must be an absolute path, got "n.json"'],
     [{ ...file, kubeconfig: '/k' }, '--kubeconfig makes no sense with --registry file'],
     [{ ...file, podCidrs: ['10.0.0.0/24'] }, '--pod-cidrs makes no sense with --registry file'],
+    [{ ...file, etcdGrace: '60' }, '--etcd-grace makes no sense with --registry file'],
+    [{ ...etcd, etcdGrace: '0' }, '--etcd-grace must be a whole number from 1 to 31536000, got "0"'],
     [{ registry: 'etcd' }, '--registry etcd needs --etcd-endpoints'],
     [etcd, '--registry etcd needs --pod-cidrs or --cluster-cidrs'],
     [
@@ -120,4 +127,8 @@ test('cleaning up needs no registry', () => {
     logLevel: 'info',
     registry: undefined,
   });
+});
+
+test('who cleans up need not tell of the pods', () => {
+  expect(parseCleanupSettings(etcd, {}).registry).toMatchObject({ kind: 'etcd', podCIDRs: [] });
 });

@@ -5,7 +5,12 @@ import { parsePrefix } from '../shared/overlay/nat-plan.ts';
 import { type OverlaySettings, overlayDefaults } from '../shared/overlay/types.ts';
 import { invalidFlag, listOf, oneOf, wholeNumber } from './flag-values.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
-import { parseRegistrySettings, type RegistryFlags, type RegistrySettings } from './registry-settings.ts';
+import {
+  parseRegistryAccess,
+  parseRegistrySettings,
+  type RegistryFlags,
+  type RegistrySettings,
+} from './registry-settings.ts';
 
 /** The flags of `podwire agent` as they were given; undefined where one was not. */
 export interface AgentFlags extends RegistryFlags {
@@ -18,6 +23,7 @@ export interface AgentFlags extends RegistryFlags {
   natOutgoing?: boolean;
   natExclude?: string[];
   natBackend?: string;
+  forwardRules?: boolean;
   syncInterval?: string;
   cniConfDir?: string;
   conflistTemplate?: string;
@@ -44,6 +50,8 @@ export interface AgentSettings extends Omit<CleanupSettings, 'registry'> {
   overlay: OverlaySettings;
   registry: RegistrySettings;
   nat: { enabled: boolean; excluded: string[]; backend: FilterBackend | undefined };
+  /** Whether iptables is made to accept what is forwarded from and to pods. */
+  forwardRules: boolean;
   syncIntervalMs: number;
   conflistTemplate: string | undefined;
   /** Undefined: no server. */
@@ -77,6 +85,7 @@ export const parseAgentSettings = (flags: AgentFlags, env: Environment = process
       excluded: listOf(flags.natExclude).map(parseExcluded),
       backend: oneOf('--nat-backend', flags.natBackend, ['nftables', 'iptables']),
     },
+    forwardRules: flags.forwardRules ?? true,
     syncIntervalMs:
       1000 *
       (wholeNumber('--sync-interval', flags.syncInterval, 1, 86_400) ?? Number(agentDefaults.syncInterval)),
@@ -91,7 +100,7 @@ export const parseCleanupSettings = (flags: AgentFlags, env: Environment = proce
   vni: wholeNumber('--vni', flags.vni, 1, 0xff_ff_ff) ?? overlayDefaults.vni,
   confDir: parseDirectory('--cni-conf-dir', flags.cniConfDir ?? agentDefaults.confDir),
   logLevel: oneOf('--log-level', flags.logLevel, LOG_LEVELS) ?? agentDefaults.logLevel,
-  registry: flags.registry === undefined ? undefined : parseRegistrySettings(flags),
+  registry: flags.registry === undefined ? undefined : parseRegistryAccess(flags),
 });
 
 /** By flag, by the environment (a DaemonSet's `fieldRef: spec.nodeName`), or the host's name, as kubelet has it. */

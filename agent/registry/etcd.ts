@@ -22,7 +22,7 @@ export interface EtcdRegistryOptions {
   prefix?: string | undefined;
   /** How long a node counts as alive without a sign of life; default 30. */
   ttlSeconds?: number | undefined;
-  /** How long a node that is not alive stays a peer; default 60. */
+  /** How long a node that is not alive stays a peer; default 600: longer than an upgrade of its agent, or a reboot. */
   graceSeconds?: number | undefined;
   /** Default: `nodeInstance()`. */
   instance?: string | undefined;
@@ -103,7 +103,7 @@ export const createEtcdRegistry = (options: EtcdRegistryOptions): EtcdRegistry =
     },
     watch: async (listener, signal) => {
       const member: Audience = { listener, told: undefined, isCutOff: false };
-      const graceMs = (options.graceSeconds ?? 60) * 1000;
+      const graceMs = (options.graceSeconds ?? 600) * 1000;
       audience.add(member);
       try {
         await watchNodes(

@@ -39,6 +39,10 @@ const groupOfRegistry = (command: Command): void => {
     .option('--etcd-user <name>', 'etcd: user')
     .option('--etcd-password-file <file>', "etcd: file that holds the user's password")
     .option('--etcd-prefix <prefix>', 'etcd: what the keys begin with')
+    .option(
+      '--etcd-grace <seconds>',
+      'etcd: how long a node without a sign of life stays a peer (default 600)',
+    )
     .addOption(list('--pod-cidrs <prefixes>', "etcd: this node's pod ranges, which it tells the others"))
     .addOption(list('--cluster-cidrs <prefixes>', 'etcd: in their stead, what the node claims its own of'));
 };
@@ -57,7 +61,11 @@ const groupOfOverlay = (command: Command): void => {
     .option('--nat-outgoing', 'masquerade what pods send out of the cluster (default)')
     .option('--no-nat-outgoing', 'do not masquerade')
     .addOption(list('--nat-exclude <prefixes>', 'reached by pods with their own address, such as the nodes'))
-    .option('--nat-backend <backend>', 'nftables or iptables (default nftables where it works)');
+    .option('--nat-backend <backend>', 'nftables or iptables (default nftables where it works)')
+    .option(
+      '--no-forward-rules',
+      'no rules in the FORWARD chain of iptables that accept what goes to and from pods',
+    );
 };
 
 const groupOfAgent = (command: Command): void => {

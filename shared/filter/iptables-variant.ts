@@ -34,19 +34,28 @@ export const chooseIptablesVariant = (socket: NftSocket): IptablesVariant => {
 };
 
 /**
- * The variants in which a nat chain may exist: the nft one when netlink shows the chain, the legacy one
- * when this netns has a legacy nat table at all. Empty on most nodes, without a child.
+ * The variants in which a chain may exist: the nft one when netlink shows the chain, the legacy one when this netns
+ * has the legacy table at all. Empty on most nodes, without a child.
  */
-export const variantsHolding = (socket: NftSocket, family: IpFamily, chain: string): IptablesVariant[] => {
+export const variantsHolding = (
+  socket: NftSocket,
+  family: IpFamily,
+  chain: string,
+  table: 'nat' | 'filter' = 'nat',
+): IptablesVariant[] => {
   const variants: IptablesVariant[] = [];
-  if (nftHolds(socket, family, chain)) variants.push(installed('nft'));
-  if (legacyTablePresent(family, 'nat')) variants.push(installed('legacy'));
+  if (nftHolds(socket, family, chain, table)) variants.push(installed('nft'));
+  if (legacyTablePresent(family, table)) variants.push(installed('legacy'));
   return variants;
 };
 
-/** Whether the nft variant's nat table has a chain. */
-export const nftHolds = (socket: NftSocket, family: IpFamily, chain: string): boolean =>
-  readNftChain(socket, family === 4 ? 'ip' : 'ip6', 'nat', chain) !== undefined;
+/** Whether the nft variant's table has a chain. */
+export const nftHolds = (
+  socket: NftSocket,
+  family: IpFamily,
+  chain: string,
+  table: 'nat' | 'filter' = 'nat',
+): boolean => readNftChain(socket, family === 4 ? 'ip' : 'ip6', table, chain) !== undefined;
 
 const HINT_CHAINS = ['KUBE-IPTABLES-HINT', 'KUBE-KUBELET-CANARY'];
 

@@ -29,10 +29,15 @@ export interface Applied {
 /**
  * Makes the netns of the calling thread as the plan has it: the VTEP, then FDB entries, neighbours, routes,
  * then what is stale goes. A line that fails does not stop the others; as somebody else may change the same
- * things, what is there is then read again, up to 4 times in all. Throws CniError 103 when a device that is
+ * things, what is there is then read again, up to 4 times in all. Routes over `formerVteps` become ours in one step
+ * each, so that no packet is lost; what else is on these devices is left. Throws CniError 103 when a device that is
  * not ours is in the way, 100 when the VTEP cannot be made as it must be.
  */
-export const applyOverlay = (plan: OverlayPlan, underlay: Underlay): Applied => {
+export const applyOverlay = (
+  plan: OverlayPlan,
+  underlay: Underlay,
+  formerVteps: readonly string[] = [],
+): Applied => {
   const applied: Applied = {
     changes: { vtep: false, added: 0, replaced: 0, removed: 0 },
     messages: [],
@@ -42,7 +47,7 @@ export const applyOverlay = (plan: OverlayPlan, underlay: Underlay): Applied => 
   };
   let before = '';
   for (let round = 1; round <= ROUNDS; round += 1) {
-    const outcome = applyOnce(plan.vtep, underlay, applied, round === ROUNDS);
+    const outcome = applyOnce(plan.vtep, underlay, applied, formerVteps, round === ROUNDS);
     if (outcome === 'again') continue;
     if (outcome.length === 0) return applied;
     withoutForeign(outcome, applied, plan.vtep.device);
@@ -55,12 +60,17 @@ export const applyOverlay = (plan: OverlayPlan, underlay: Underlay): Applied => 
 };
 
 /** Whether `applyOverlay` would change nothing. Throws CniError 103. */
-export const isApplied = ({ vtep, entries }: OverlayPlan, underlay: Underlay): boolean => {
+export const isApplied = (
+  { vtep, entries }: OverlayPlan,
+  underlay: Underlay,
+  formerVteps: readonly string[] = [],
+): boolean => {
   const present = readVtep(vtep.device);
   refuseForeignVtep(present, vtep);
   if (present === undefined || vtepDifferences(present, vtep).length > 0) return false;
   const { index } = present.link;
-  return sizeOf(diffEntries(readEntries(index), entries, { vtep: index, underlay: underlay.index })) === 0;
+  const devices = { vtep: index, underlay: underlay.index };
+  return sizeOf(diffEntries(readEntries(index, formerVteps), entries, devices)) === 0;
 };
 
 const ROUNDS = 4;
@@ -70,6 +80,7 @@ const applyOnce = (
   wanted: WantedVtep,
   underlay: Underlay,
   applied: Applied,
+  formerVteps: readonly string[],
   isLast: boolean,
 ): FailedLine[] | 'again' => {
   const { device } = wanted;
@@ -95,7 +106,7 @@ const applyOnce = (
   }
   applied.messages.push(...setVtepSysctls(wanted));
   applied.devices = { vtep: link.index, underlay: underlay.index };
-  const changes = diffEntries(readEntries(link.index), applied.entries, applied.devices);
+  const changes = diffEntries(readEntries(link.index, formerVteps), applied.entries, applied.devices);
   const batches = entryLines(changes, deviceNames(device, underlay), lines.up);
   const failed = runEntryLines(batches, device);
   countChanges(changes, failed.length, applied.changes);

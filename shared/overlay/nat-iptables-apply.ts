@@ -1,16 +1,17 @@
-import { changeIptables, type IptablesPlace } from '../filter/iptables-change.ts';
-import { chooseIptablesVariant, variantsHolding } from '../filter/iptables-variant.ts';
+import type { IptablesPlace } from '../filter/iptables-change.ts';
+import { chooseIptablesVariant } from '../filter/iptables-variant.ts';
 import {
   hasIptables,
   IP_FAMILIES,
-  type IptablesTable,
   iptablesFailure,
   readIptablesTable,
   startIptablesTransaction,
 } from '../kernel/iptables.ts';
 import type { NftSocket } from '../kernel/nft-socket.ts';
-import { iptablesNat, natChain, natCommands, natRemoval } from './nat-iptables.ts';
+import { iptablesNat, natChain } from './nat-iptables.ts';
 import { type NatPlan, natFamilies } from './nat-plan.ts';
+import { chainCommands } from './owned-chain.ts';
+import { CHAIN_ATTEMPTS, removeOwnedChain } from './owned-chain-apply.ts';
 
 /**
  * Gives the nat table what the plan says, with one `iptables-restore` for each family in which something
@@ -24,7 +25,10 @@ export const syncIptablesNat = async (socket: NftSocket, plan: NatPlan): Promise
     if (families.includes(family)) {
       const place: IptablesPlace = { socket, family, variant, table: 'nat' };
       if (await syncFamily(place, plan)) changed = true;
-    } else if (hasIptables(family, variant) && (await removeFamily(socket, family, plan.vni))) {
+    } else if (
+      hasIptables(family, variant) &&
+      (await removeOwnedChain(socket, 'nat', natChain(plan.vni), FEATURE, [family]))
+    ) {
       changed = true;
     }
   }
@@ -37,20 +41,16 @@ export const iptablesNatDiffers = (socket: NftSocket, plan: NatPlan): boolean =>
   return natFamilies(plan).some((family) => {
     const table = readIptablesTable(family, variant, 'nat');
     return [true, false].every(
-      (random) => natCommands(iptablesNat(plan, family, random), table) !== undefined,
+      (random) => chainCommands(iptablesNat(plan, family, random), table) !== undefined,
     );
   });
 };
 
 /** Takes chain and jumps away, from whichever variant has them. Returns whether there were any. */
-export const removeIptablesNat = async (socket: NftSocket, vni: number): Promise<boolean> => {
-  let changed = false;
-  for (const family of IP_FAMILIES) if (await removeFamily(socket, family, vni)) changed = true;
-  return changed;
-};
+export const removeIptablesNat = (socket: NftSocket, vni: number): Promise<boolean> =>
+  removeOwnedChain(socket, 'nat', natChain(vni), FEATURE);
 
 const FEATURE = 'NAT of what leaves the overlay';
-const ATTEMPTS = 4;
 
 /** An iptables-restore before 1.6.2 says `unknown option "--random-fully"`. */
 let knowsRandomFully = true;
@@ -59,28 +59,11 @@ const syncFamily = async (place: IptablesPlace, plan: NatPlan): Promise<boolean>
   const { socket, family, variant, table } = place;
   for (let attempt = 1; ; attempt++) {
     const wanted = iptablesNat(plan, family, knowsRandomFully);
-    const commands = natCommands(wanted, readIptablesTable(family, variant, table));
+    const commands = chainCommands(wanted, readIptablesTable(family, variant, table));
     if (commands === undefined) return attempt > 1;
     const result = await startIptablesTransaction(socket, family, variant, table, commands).result();
     if (result.exitCode === 0) return true;
     if (/random-fully/.test(result.stderr)) knowsRandomFully = false;
-    else if (attempt === ATTEMPTS) throw iptablesFailure(family, variant, result, FEATURE);
+    else if (attempt === CHAIN_ATTEMPTS) throw iptablesFailure(family, variant, result, FEATURE);
   }
-};
-
-const removeFamily = async (socket: NftSocket, family: 4 | 6, vni: number): Promise<boolean> => {
-  const chain = natChain(vni);
-  let changed = false;
-  for (const variant of variantsHolding(socket, family, chain)) {
-    const plan = (table: IptablesTable): string[] | undefined => {
-      const commands = natRemoval(chain, table);
-      if (commands !== undefined) changed = true;
-      return commands;
-    };
-    await changeIptables(
-      { socket, family, variant, table: 'nat' },
-      { plan, feature: FEATURE, attempts: ATTEMPTS },
-    );
-  }
-  return changed;
 };

@@ -12,7 +12,7 @@ export interface NatSync {
 }
 
 /**
- * Masquerades what `sources` send to anything but each other, `excluded`, multicast and link-local
+ * Masquerades what `sources` send to anything but each other, `excluded`, multicast and IPv6 link-local
  * addresses. What a pod sends to another node's own address is masqueraded, too, unless that is in
  * `excluded`: a node drops what comes from a pod's address over a link that leads elsewhere (strict
  * rp_filter, a cloud's check of source addresses). Idempotent, and puts back what others took away; nothing

@@ -19,11 +19,12 @@ export interface NatPlan {
 }
 
 /**
- * Multicast, and what is on the link only: no router passes either on, so they are nobody's to masquerade.
+ * What no router passes on is nobody's to masquerade: multicast, limited broadcast, IPv6 link-local. IPv4 link-local is
+ * not among it, as with flannel: clouds answer for their metadata service at 169.254.169.254, which knows nodes only.
  */
 export const NEVER_MASQUERADED: readonly string[] = [
-  '169.254.0.0/16',
   '224.0.0.0/4',
+  '255.255.255.255/32',
   'fe80::/10',
   'ff00::/8',
 ];
@@ -31,9 +32,12 @@ export const NEVER_MASQUERADED: readonly string[] = [
 /** Throws TypeError on a text that is no prefix. */
 export const planNat = ({ vni, sources, excluded }: OutgoingNat): NatPlan => ({
   vni,
-  sources: aggregate(sources.map(toCidr)),
-  excluded: aggregate([...excluded, ...NEVER_MASQUERADED].map(toCidr)),
+  sources: planRanges(sources),
+  excluded: planRanges([...excluded, ...NEVER_MASQUERADED]),
 });
+
+/** The same addresses as the fewest ranges. Throws as `planNat`. */
+export const planRanges = (prefixes: readonly string[]): AddressRange[] => aggregate(prefixes.map(toCidr));
 
 /** The same addresses as the fewest prefixes, for who keeps them from one sync to the next. Throws as `planNat`. */
 export const aggregatePrefixes = (prefixes: Iterable<string>): string[] =>

@@ -2,9 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { parseSave } from '../kernel/iptables.ts';
 import type { NftElementState } from '../kernel/nft-message.ts';
 import { formatRange } from './address-ranges.ts';
-import { iptablesNat, natCommands, natRemoval } from './nat-iptables.ts';
+import { iptablesNat } from './nat-iptables.ts';
 import { rangesOfElements } from './nat-nft.ts';
 import { aggregatePrefixes, natFamilies, parsePrefix, planNat } from './nat-plan.ts';
+import { chainCommands, chainRemoval } from './owned-chain.ts';
 
 const plan = planNat({
   vni: 1,
@@ -13,12 +14,12 @@ const plan = planNat({
 });
 
 describe('the plan', () => {
-  test('multicast and link-local addresses are always excluded', () => {
+  test('multicast, limited broadcast and IPv6 link-local are always excluded, a metadata service is not', () => {
     expect(plan.excluded.map(formatRange)).toEqual([
       '10.244.0.0-10.244.1.255',
-      '169.254.0.0-169.254.255.255',
       '198.51.100.7',
       '224.0.0.0-239.255.255.255',
+      '255.255.255.255',
       'fe80::-febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff',
       'ff00::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff',
     ]);
@@ -87,9 +88,9 @@ describe('iptables', () => {
       jumps: [`-A POSTROUTING -s 10.244.1.0/24 ${comment} -j PODWIRE-OVERLAY-1`],
       inChain: [
         `-A PODWIRE-OVERLAY-1 -d 10.244.0.0/23 ${comment} -j RETURN`,
-        `-A PODWIRE-OVERLAY-1 -d 169.254.0.0/16 ${comment} -j RETURN`,
         `-A PODWIRE-OVERLAY-1 -d 198.51.100.7/32 ${comment} -j RETURN`,
         `-A PODWIRE-OVERLAY-1 -d 224.0.0.0/4 ${comment} -j RETURN`,
+        `-A PODWIRE-OVERLAY-1 -d 255.255.255.255/32 ${comment} -j RETURN`,
         `-A PODWIRE-OVERLAY-1 ${comment} -j MASQUERADE --random-fully`,
       ],
     });
@@ -97,12 +98,12 @@ describe('iptables', () => {
   });
 
   test('what is there is not written again', () => {
-    expect(natCommands(wanted, saved([...foreign, ...wanted.jumps, ...wanted.inChain]))).toBeUndefined();
+    expect(chainCommands(wanted, saved([...foreign, ...wanted.jumps, ...wanted.inChain]))).toBeUndefined();
   });
 
   test('into an empty table', () => {
     const empty = saved(foreign, ['POSTROUTING']);
-    expect(natCommands(wanted, empty)).toEqual([
+    expect(chainCommands(wanted, empty)).toEqual([
       ':PODWIRE-OVERLAY-1 - [0:0]',
       ...wanted.inChain,
       ...wanted.jumps,
@@ -127,15 +128,15 @@ describe('iptables', () => {
       [':PODWIRE-OVERLAY-1 - [0:0]', ...wanted.inChain],
     ],
   ])('%s', ([, rules, commands]) => {
-    expect(natCommands(wanted, saved([...foreign, ...rules]))).toEqual(commands);
+    expect(chainCommands(wanted, saved([...foreign, ...rules]))).toEqual(commands);
   });
 
   test('removal takes chain and jumps, and nobody else’s rules', () => {
-    expect(natRemoval(wanted.chain, saved([...foreign, ...wanted.jumps, ...wanted.inChain]))).toEqual([
+    expect(chainRemoval(wanted.chain, saved([...foreign, ...wanted.jumps, ...wanted.inChain]))).toEqual([
       ...wanted.jumps.map((rule) => rule.replace('-A', '-D')),
       '-F PODWIRE-OVERLAY-1',
       '-X PODWIRE-OVERLAY-1',
     ]);
-    expect(natRemoval(wanted.chain, saved(foreign, ['POSTROUTING']))).toBeUndefined();
+    expect(chainRemoval(wanted.chain, saved(foreign, ['POSTROUTING']))).toBeUndefined();
   });
 });

@@ -19,17 +19,28 @@ export const readVtep = (device: string): PresentVtep | undefined => {
   return { link, addresses: readAddresses(link.index) };
 };
 
-/** Reads what is on the VTEP with that index (undefined: there is none), and our routes over other devices. */
-export const readEntries = (vtep: number | undefined): PresentEntries => ({
-  routes: ([4, 6] as const).flatMap((family) => readOwnRoutes(family, vtep)),
+/**
+ * Reads what is on the VTEP with that index (undefined: there is none), and our routes over other devices; over the
+ * VTEPs of other overlays only where these are given as former ones of this overlay.
+ */
+export const readEntries = (
+  vtep: number | undefined,
+  formerVteps: readonly string[] = [],
+): PresentEntries => ({
+  routes: ([4, 6] as const).flatMap((family) => readOwnRoutes(family, vtep, formerVteps)),
   neighbours: vtep === undefined ? [] : ([4, 6] as const).flatMap((family) => readNeighbours(family, vtep)),
   fdb: vtep === undefined ? [] : readFdb(vtep),
 });
 
-const readOwnRoutes = (family: 4 | 6, vtep: number | undefined): RouteState[] => {
+const readOwnRoutes = (
+  family: 4 | 6,
+  vtep: number | undefined,
+  formerVteps: readonly string[],
+): RouteState[] => {
   const marked = withoutOtherOverlays(
     readRoutes(family, { protocol: ROUTE_PROTOCOL, discarding: true }),
     vtep,
+    formerVteps,
   );
   if (vtep === undefined) return marked;
   const others = readRoutes(family, { linkIndex: vtep, exceptProtocol: ROUTE_PROTOCOL });
@@ -37,10 +48,17 @@ const readOwnRoutes = (family: 4 | 6, vtep: number | undefined): RouteState[] =>
 };
 
 /** Routes over the VTEP of an overlay with another VNI are that one's. */
-const withoutOtherOverlays = (routes: RouteState[], vtep: number | undefined): RouteState[] => {
+const withoutOtherOverlays = (
+  routes: RouteState[],
+  vtep: number | undefined,
+  formerVteps: readonly string[],
+): RouteState[] => {
   const indices = new Set(routes.flatMap(({ linkIndex }) => linkIndex ?? []));
   if (vtep !== undefined) indices.delete(vtep);
-  const others = [...indices].filter((index) => isVtepDevice(readLink(index)?.name ?? ''));
+  const others = [...indices].filter((index) => {
+    const name = readLink(index)?.name ?? '';
+    return isVtepDevice(name) && !formerVteps.includes(name);
+  });
   return others.length === 0
     ? routes
     : routes.filter(({ linkIndex }) => linkIndex === undefined || !others.includes(linkIndex));

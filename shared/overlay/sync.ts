@@ -26,18 +26,19 @@ export const syncOverlay = async (
   return (await syncPlan(plan, underlay)).sync;
 };
 
-/** The same for a plan; with what is in force after it. */
+/** The same for a plan, taking over the routes of `formerVteps`; with what is in force after it. */
 export const syncPlan = async (
   plan: OverlayPlan,
   underlay: Underlay,
+  formerVteps: readonly string[] = [],
 ): Promise<{ sync: OverlaySync; applied: Applied | undefined }> => {
   const messages = prepareHost(plan, underlay);
-  if (isApplied(plan, underlay)) {
+  if (isApplied(plan, underlay, formerVteps)) {
     messages.push(...setVtepSysctls(plan.vtep));
     return { sync: finish(plan, undefined, messages), applied: undefined };
   }
   return withLock(overlayLock(plan.state.vni), () => {
-    const applied = applyOverlay(plan, underlay);
+    const applied = applyOverlay(plan, underlay, formerVteps);
     return { sync: finish(plan, applied, messages), applied };
   });
 };

@@ -10,7 +10,7 @@ import { type OverlayPlan, planOverlay } from './plan.ts';
 import { presentOf } from './present.ts';
 import { countChanges, deviceNames, runEntryLines } from './run-lines.ts';
 import { finish, syncPlan } from './sync.ts';
-import type { OverlayNode, OverlaySettings, OverlaySync, Underlay } from './types.ts';
+import type { NodeState, OverlayNode, OverlaySettings, OverlaySync, Underlay } from './types.ts';
 import { detectUnderlay } from './underlay.ts';
 
 /** What is in force as far as we know. */
@@ -35,17 +35,22 @@ export class OverlaySyncer {
 
   /**
    * As `syncOverlay`, compared with the kernel: at the start, on a timer, and when a device or a route was
-   * changed by others.
+   * changed by others. Routes over the VTEPs of `former` overlays become this one's.
    */
   async syncAll(
     own: OverlayNode,
     nodes: readonly OverlayNode[],
     settings: OverlaySettings,
+    former: readonly NodeState[] = [],
   ): Promise<OverlaySync> {
     this.#known = undefined;
     const underlay = detectUnderlay(own, settings);
     const plan = planOverlay(own, nodes, settings, underlay);
-    const { sync, applied } = await syncPlan(plan, underlay);
+    const { sync, applied } = await syncPlan(
+      plan,
+      underlay,
+      former.map(({ device }) => device),
+    );
     const byName = new Map(nodes.map((node) => [node.name, node]));
     this.#known = {
       ...{ own, settings, nodes: byName, underlay, plan },

@@ -2,6 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Lab } from '../nodes/lab/lab.ts';
 import { confDir, type LabNode } from '../nodes/lab/node.ts';
+import { requireTool } from '../support/needs.ts';
 import { leftovers, nothing, snapshot } from '../support/snapshot.ts';
 import { waitUntil } from '../support/wait-until.ts';
 import {
@@ -85,6 +86,10 @@ describe('readiness', () => {
     expect(Math.abs(Date.now() / 1000 - last)).toBeLessThan(3600);
     expect((await ask(node, '/other'))?.code).toBe(404);
     expect((await ask(node, '/readyz', '-X', 'POST'))?.code).toBe(405);
+    // HTTP/1.0 has no Host header.
+    const script = "exec 3<>/dev/tcp/127.0.0.1/9090; printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3";
+    expect(await node.host.exec(['bash', '--norc', '-ec', script])).toMatch(/^HTTP\/1\.\d 200 /);
+    expect((await node.stopAgent()).stderr).not.toMatch(/^ *at /m);
   });
 
   test('a configuration from before a reboot is away until the node is ready', async () => {
@@ -120,7 +125,7 @@ describe('the end', () => {
     await waitUntil('its child has ended', () => !existsSync(`/proc/${child}`));
   });
 
-  test('a second agent of the same VNI is refused, one of another VNI is not', async () => {
+  test('a second agent is refused of the same VNI, and of the same pods; another is not', async () => {
     const { pid } = node.startAgent();
     await node.ready();
     const refused = await node.attemptSync();
@@ -129,10 +134,29 @@ describe('the end', () => {
       `error 103: an agent for the VNI 1 runs on this node already: process ${pid}`,
     );
     expect((await agentCommand(node, '--cleanup')).stderr).toContain(`process ${pid}`);
-    const other = await node.attemptSync(['--vni', '2', '--port', '4789', '--cni-conf-dir', '/run/other']);
+    const second = ['--vni', '2', '--port', '4789', '--cni-conf-dir', '/run/other'];
+    const samePods = await node.attemptSync(second);
+    expect(samePods.exitCode).toBe(1);
+    expect(samePods.stderr).toContain(
+      'Two overlays cannot have the same pods (10.244.1.0/24, fd00:244:1::/64)',
+    );
+    const registry = '/run/second.json';
+    const podCIDRs = ['10.77.1.0/24'];
+    writeFileSync(node.host.path(registry), JSON.stringify({ nodes: [{ ...node.entry, podCIDRs }] }));
+    const other = await node.attemptSync([...second, '--registry-file', registry]);
     expect(other).toMatchObject({ exitCode: 0 });
     await node.stopAgent('SIGKILL');
     expect(await node.attemptSync()).toMatchObject({ exitCode: 0 });
+  });
+
+  test('a killed agent leaves no child', async (context) => {
+    requireTool(context, 'setpriv');
+    const { pid } = node.startAgent();
+    await node.ready();
+    const [child] = (await node.host.exec(['pgrep', '-P', `${pid}`])).trim().split('\n');
+    expect(existsSync(`/proc/${child}`)).toBe(true);
+    await node.stopAgent('SIGKILL');
+    await waitUntil('its child has ended', () => !existsSync(`/proc/${child}`));
   });
 });
 

@@ -1,10 +1,10 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { podwireBin } from '../support/binaries.ts';
 import { requireKernel } from '../support/needs.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { createCluster, podsOf, sameFamily, startAgents } from './lab/cluster.ts';
-import type { Lab } from './lab/lab.ts';
+import { addPods, createCluster, netnsOf, podsOf, sameFamily, startAgents } from './lab/cluster.ts';
+import { createLab, type Lab } from './lab/lab.ts';
 import { outside } from './lab/plan.ts';
 import { type Exchange, exchanges, faults, type Party, podParty, untilReached } from './lab/reach.ts';
 
@@ -47,11 +47,58 @@ test('reverse path filters are strict', async () => {
   await untilReached(lab, [...between(lab), ...outward(lab)]);
 });
 
-test('where what is forwarded is dropped unless allowed, pods have their way out', async () => {
-  lab = await createCluster({ segments: [0, 0] });
-  for (const { host } of lab.nodes) await host.shell('iptables -P FORWARD DROP; ip6tables -P FORWARD DROP');
-  for (const node of lab.nodes) await node.addPod(`${node.name}-a`);
-  await untilReached(lab, outward(lab));
+test.for(['before', 'after'] as const)(
+  'what is forwarded is dropped unless allowed, since %s the agents began',
+  async (when) => {
+    lab = await createLab({ segments: [0, 0], agentArgs: ['--sync-interval', '1'] });
+    const drop = async (): Promise<void> => {
+      for (const { host } of lab?.nodes ?? [])
+        await host.shell('iptables -P FORWARD DROP; ip6tables -P FORWARD DROP');
+    };
+    if (when === 'before') await drop();
+    await startAgents(lab.nodes);
+    for (const node of lab.nodes) await addPods(node, 1);
+    await lab.prober.serve([lab.outside.netnsPath, ...podsOf(lab).map(netnsOf)]);
+    if (when === 'after') await drop();
+    await untilReached(lab, [...between(lab), ...outward(lab)]);
+    // A rule that drops all, above ours, is passed; a jump that drops nothing is left where it is.
+    const { host } = lab.node(1);
+    await host.shell('iptables -N THEIRS; iptables -I FORWARD -j THEIRS');
+    const before = await host.shell('iptables -S FORWARD');
+    await lab.node(2).host.shell('iptables -I FORWARD -j REJECT');
+    await untilReached(lab, [...between(lab), ...outward(lab)]);
+    expect(await host.shell('iptables -S FORWARD')).toBe(before);
+    for (const node of lab.nodes) {
+      await node.stopAgent();
+      await node.cleanup();
+      expect(await node.host.shell('iptables-save; ip6tables-save')).not.toContain('PODWIRE');
+    }
+  },
+);
+
+test('with --no-forward-rules there are none, and those of before go', async () => {
+  lab = await createLab({ segments: [0, 0] });
+  const { host } = lab.node(1);
+  await host.shell('iptables -P FORWARD DROP');
+  await lab.node(1).sync();
+  expect(await host.shell('iptables -S FORWARD')).toContain('-j PODWIRE-FORWARD-1');
+  await lab.node(1).sync(['--no-forward-rules']);
+  expect(await host.shell('iptables-save')).not.toContain('PODWIRE');
+});
+
+test('pods reach a metadata service at a link-local address, as their node', async () => {
+  lab = await createCluster({ segments: [0, 0], pods: 1 });
+  const metadata = '169.254.169.254';
+  await lab.outside.exec(['ip', 'address', 'add', `${metadata}/32`, 'dev', 'lo']);
+  await lab.switch.exec(['ip', 'route', 'add', `${metadata}/32`, 'via', outside.ipv4]);
+  const service: Party = { name: 'metadata', netns: lab.outside.netnsPath, addresses: [metadata] };
+  await untilReached(
+    lab,
+    exchanges(podsOf(lab).map(podParty), [service], (from) => {
+      const node = lab?.nodes.find(({ pods }) => pods.some(({ name }) => name === from.name));
+      return [sameFamily(node?.entry.addresses ?? [], metadata) ?? ''];
+    }),
+  );
 });
 
 test('the underlay goes down and up again', async () => {
@@ -91,15 +138,24 @@ test.for([
   for (const node of lab.nodes) expect(node.peers().map(({ via }) => via)).toEqual([after]);
 });
 
-test('all nodes go to another VNI and port', async () => {
+test.for([
+  ['after --cleanup', true],
+  ['just so', false],
+] as const)('all nodes go to another VNI and port %s', async ([, cleansUp]) => {
   lab = await createCluster({ segments: [0, 0], pods: 1 });
   for (const node of lab.nodes) {
     await node.stopAgent();
-    await node.cleanup();
+    if (cleansUp) await node.cleanup();
   }
   await startAgents(lab.nodes, ['--vni', '7', '--port', '4789'], 7);
-  await untilReached(lab, between(lab));
-  for (const { host } of lab.nodes) expect(await host.exec(['ip', '-br', 'link'])).toMatch(/^pwvxlan7 /m);
+  await untilReached(lab, [...between(lab), ...outward(lab)]);
+  for (const { host } of lab.nodes) {
+    const links = await host.exec(['ip', '-br', 'link']);
+    expect(links).toMatch(/^pwvxlan7 /m);
+    expect(links).not.toMatch(/^pwvxlan1 /m);
+    expect(existsSync(host.path('/run/podwire/overlay/1/node.json'))).toBe(false);
+    expect(await host.shell('nft list tables')).not.toMatch(/podwire_overlay1$/m);
+  }
 });
 
 test('two overlays on the same nodes, with VNIs, agents and networks of their own', async () => {
