@@ -16,7 +16,8 @@ const node = {
 describe('the text', () => {
   test('has a set of ranges for each family', () => {
     expect(JSON.parse(buildConflist(node, undefined))).toEqual({
-      cniVersion: '1.1.0',
+      cniVersion: '1.0.0',
+      cniVersions: ['1.0.0', '1.1.0'],
       name: 'podwire',
       plugins: [
         {

@@ -58,8 +58,13 @@ export const isAgentsConflist = (text: string): boolean => {
   }
 };
 
+/**
+ * Runtimes with libcni before 1.2, such as containerd 1.6, read only `cniVersion` and refuse a result of 1.1.0; the
+ * others take the highest of `cniVersions` that they know, and with 1.1.0 ask for STATUS and GC.
+ */
 const defaultConflist = (node: ConflistNode): JsonObject => ({
-  cniVersion: '1.1.0',
+  cniVersion: '1.0.0',
+  cniVersions: ['1.0.0', '1.1.0'],
   name: 'podwire',
   plugins: [
     {

@@ -16,11 +16,12 @@ export const shippedPlugins = ['bridge', 'host-local', 'portmap', 'bandwidth', '
 /** The first address of each family that a network of conf/ gives out. */
 export const shippedAddresses = ['10.244.1.2', 'fd00:10:244:1::2'];
 
-/** Reads conf/<file>; Debian's libcni and what is built on it know no spec version 1.1.0. */
+/** Reads conf/<file>, for this spec version alone. */
 export const readShipped = (file: string, cniVersion: string): ShippedConflist => {
   expectPlugins(podwireBin, ...shippedPlugins);
   const path = resolve(import.meta.dirname, '../../conf', file);
-  return { ...(JSON.parse(readFileSync(path, 'utf8')) as ShippedConflist), cniVersion };
+  const { cniVersions: _, ...list } = JSON.parse(readFileSync(path, 'utf8'));
+  return { ...list, cniVersion };
 };
 
 /** For `allow`: the frames that portmap and firewall, ours and the reference's, keep for the next pod. */
