@@ -1,4 +1,7 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Netns } from './netns.ts';
 import { readSysctl, writeSysctl } from './sysctl.ts';
 import { createNetns, ip, requireNamespaces } from './test-netns.ts';
@@ -26,6 +29,29 @@ describe('sysctls', () => {
       expect(writeSysctl('net/ipv4/conf/br0.10/arp_notify', 1)).toBe(true);
       expect(readSysctl('net/ipv4/conf/br0.10/arp_notify')).toBe('1');
     });
+  });
+
+  test('are reached by another mount of /proc/sys, too', async (context) => {
+    const mounted = mkdtempSync(`${tmpdir()}/podwire-sysctl-`);
+    context.onTestFinished(() => {
+      vi.unstubAllEnvs();
+      rmdirSync(`${mounted}/net`);
+      rmdirSync(mounted);
+    });
+    mkdirSync(`${mounted}/net`);
+    vi.stubEnv('PODWIRE_SYSCTL_DIR', mounted);
+    expect(readSysctl('net/ipv4/ip_forward')).toBeUndefined();
+    execFileSync('mount', ['--bind', '/proc/sys/net', `${mounted}/net`]);
+    try {
+      netns.run(() => expect(writeSysctl('net/ipv4/ip_forward', 1)).toBe(true));
+      const other = await createNetns();
+      other.run(() => expect(writeSysctl('net/ipv4/ip_forward', 0)).toBe(true));
+      other.close();
+    } finally {
+      execFileSync('umount', [`${mounted}/net`]);
+    }
+    vi.unstubAllEnvs();
+    expect(netns.run(() => readSysctl('net/ipv4/ip_forward'))).toBe('1');
   });
 
   test('that do not exist are told apart', () => {

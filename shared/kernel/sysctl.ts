@@ -4,6 +4,9 @@ import { closeSync, constants, openSync, readFileSync, readOpenFile, writeAtSync
  * A kernel setting in the netns of the calling thread, such as `net/ipv4/ip_forward`; slashes, because
  * an interface's name may hold dots. Undefined when there is none of that name: the interface is
  * missing, or IPv6 is off (`ipv6.disable=1`) or not in the kernel.
+ *
+ * PODWIRE_SYSCTL_DIR of the environment stands for /proc/sys, which is read-only in a container that is not
+ * privileged: the node's, mounted elsewhere, is writable, and shows the netns of who looks all the same.
  */
 export const readSysctl = (name: string): string | undefined => {
   try {
@@ -43,7 +46,7 @@ const pathOf = (name: string): string => {
   if (!/^[^/\0]+(\/[^/\0]+)+$/.test(name) || name.split('/').includes('..')) {
     throw new TypeError(`not the name of a sysctl: ${JSON.stringify(name)}`);
   }
-  return `/proc/sys/${name}`;
+  return `${process.env.PODWIRE_SYSCTL_DIR || '/proc/sys'}/${name}`;
 };
 
 const isMissing = (error: unknown): boolean => (error as { code?: unknown }).code === 'ENOENT';
