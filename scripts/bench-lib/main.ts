@@ -2,12 +2,13 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Argument, Command, InvalidArgumentError } from 'commander';
 import { describeMachine } from './machine.ts';
-import { measureFloor, measureScenario, type Row, type Sides } from './measure.ts';
+import { measureEtcd, measureFloor, measureScenario, type Row, type Sides } from './measure.ts';
 import { benchOverlay } from './overlay.ts';
+import type { EtcdFigures } from './protocol.ts';
 import { waitForQuiet } from './quiet.ts';
 import { defaultRuns, type Scenario, scenarios } from './scenarios.ts';
 import { median, p95 } from './statistics.ts';
-import { firstCalls, resultTable, targetTable } from './tables.ts';
+import { etcdLines, firstCalls, resultTable, targetTable } from './tables.ts';
 import { judge } from './targets.ts';
 
 interface Options {
@@ -33,8 +34,8 @@ const readOptions = (): Options => {
     )
     .option('--case <name>', `only this case; may be repeated: ${names().join(', ')}`, collect, [])
     .addArgument(
-      new Argument('[what]', 'plugin calls, or the overlay')
-        .choices(['plugins', 'overlay'])
+      new Argument('[what]', 'plugin calls, cluster-wide IPAM alone, or the overlay')
+        .choices(['plugins', 'ipam', 'overlay'])
         .default('plugins'),
     )
     .option('--self', 'compare ours with itself, to see the noise', false)
@@ -42,7 +43,9 @@ const readOptions = (): Options => {
     .option('--ours <directory>', 'our plugins', 'dist/bin')
     .option('--reference <directory>', 'the plugins to compare with', '/usr/lib/cni')
     .parse();
-  return { ...command.opts<Options>(), what: command.args[0] ?? 'plugins' };
+  const options = command.opts<Options>();
+  const what = command.args[0] ?? 'plugins';
+  return { ...options, what, case: what === 'ipam' && options.case.length === 0 ? ['ipam'] : options.case };
 };
 
 const main = async (options: Options): Promise<number> => {
@@ -71,26 +74,44 @@ const main = async (options: Options): Promise<number> => {
     }
   }
   const noise = `Running /bin/true takes ${median(floor).toFixed(2)} ms (p95 ${p95(floor).toFixed(2)}) of every wall time.`;
+  let etcd: EtcdFigures | undefined;
+  if (!options.self && isWanted(etcdCase, options.case)) {
+    await waitForQuiet();
+    progress(`${etcdCase}: cluster-ipam with an etcd on this machine`);
+    try {
+      etcd = await measureEtcd(ours, options.runs * 25, options.runs);
+    } catch (error) {
+      failures.push(`${etcdCase}: ${error instanceof Error ? error.message : String(error)}`);
+      progress(`FAILED ${failures.at(-1)}`);
+    }
+  }
   const report = [machine, noise, '', resultTable(rows, other), '', ...firstCalls(rows, other)];
-  if (!options.self) report.push('', targetTable(judge(rows)));
+  if (etcd !== undefined) report.push('', ...etcdLines(etcd));
+  if (!options.self) report.push('', targetTable(judge(rows, etcd)));
   if (failures.length > 0) report.push('', ...failures.map((failure) => `Not measured: ${failure}`));
   console.log(report.join('\n'));
   if (options.json !== undefined) {
     writeFileSync(
       options.json,
-      `${JSON.stringify({ machine, sides, runs: options.runs, floor, rows, failures }, null, 1)}\n`,
+      `${JSON.stringify({ machine, sides, runs: options.runs, floor, rows, etcd, failures }, null, 1)}\n`,
     );
   }
   return failures.length === 0 ? 0 : 1;
 };
 
 const chosen = (wanted: readonly string[]): readonly Scenario[] => {
-  const unknown = wanted.find((name) => !names().includes(name));
+  const unknown = wanted.find((name) => !names().some((known) => isWanted(known, [name])));
   if (unknown !== undefined) throw new Error(`no case ${unknown}; there are: ${names().join(', ')}`);
-  return wanted.length === 0 ? scenarios : scenarios.filter(({ name }) => wanted.includes(name));
+  return scenarios.filter(({ name }) => isWanted(name, wanted));
 };
 
-const names = (): string[] => scenarios.map(({ name }) => name);
+const isWanted = (name: string, wanted: readonly string[]): boolean =>
+  wanted.length === 0 || wanted.includes(name) || (name.startsWith('ipam-') && wanted.includes('ipam'));
+
+/** It is measured in a way of its own, by one side only. */
+const etcdCase = 'ipam-etcd';
+
+const names = (): string[] => [...scenarios.map(({ name }) => name), etcdCase];
 
 const positive = (text: string): number => {
   const value = Number(text);

@@ -1,4 +1,4 @@
-import type { Cost, Costs, Footprint, Footprints, Request } from './protocol.ts';
+import type { Cost, Costs, EtcdFigures, Footprint, Footprints, Request } from './protocol.ts';
 import { defaultRuns, type Scenario, type Step, type Verb } from './scenarios.ts';
 import { WorkerClient } from './worker-client.ts';
 
@@ -54,6 +54,16 @@ export const measureFloor = async (rounds: number): Promise<number[]> => {
   }
 };
 
+/** What cluster-ipam does with an etcd that runs on the worker's host; `adds` ADDs, and `claims` of a block. */
+export const measureEtcd = async (bin: string, adds: number, claims: number): Promise<EtcdFigures> => {
+  const worker = new WorkerClient();
+  try {
+    return await worker.ask<EtcdFigures>({ do: 'etcd', bin, adds, claims });
+  } finally {
+    await worker.close();
+  }
+};
+
 type Workers = readonly WorkerClient[];
 
 const measureStep = async (
@@ -83,6 +93,7 @@ const measureStep = async (
 
 const populate = async (worker: WorkerClient, step: Step): Promise<void> => {
   if (step.residents) await worker.ask({ do: 'fill', count: step.residents });
+  if (step.poolInUse) await worker.ask({ do: 'use', ...step.poolInUse });
   if (step.reservations) await worker.ask({ do: 'reserve', count: step.reservations });
 };
 

@@ -26,6 +26,8 @@ export type Request =
   | { do: 'floor'; rounds: number }
   | { do: 'fill'; count: number }
   | { do: 'reserve'; count: number }
+  | { do: 'use'; addresses: number; where: 'here' | 'elsewhere' }
+  | { do: 'etcd'; bin: string; adds: number; claims: number }
   | { do: 'cycle'; verbs: readonly Verb[] }
   | { do: 'churn' }
   | { do: 'footprint'; verbs: readonly Verb[] };
@@ -33,4 +35,16 @@ export type Request =
 /** A worker's line: what the request gave, or why it failed. */
 export type Response = { ok: true; value: Answer } | { ok: false; error: string };
 
-export type Answer = null | number[] | Costs | Footprints;
+export type Answer = null | number[] | Costs | Footprints | EtcdFigures;
+
+/** What cluster-ipam does with an etcd on the same machine. */
+export interface EtcdFigures {
+  /** ADDs made, and by how much they raised etcd's revision: the writes. */
+  adds: number;
+  writes: number;
+  /** Whole calls that had a block at hand, and whole calls that had to claim one; ms. */
+  atHandMs: number[];
+  claimingMs: number[];
+  /** Within a process that is connected: taking over what etcd says, and claiming a block; ms. */
+  connectedMs: number[];
+}

@@ -13,6 +13,11 @@ export interface Step {
   residents?: number;
   /** Addresses to reserve on disk before measuring, as that many ADDs would have left them. */
   reservations?: number;
+  /**
+   * Addresses of cluster-ipam's pool to have in use before measuring, in blocks of 64: on this node, or in blocks of
+   * others, of which a node only knows that they are claimed.
+   */
+  poolInUse?: { addresses: number; where: 'here' | 'elsewhere' };
   /** Rounds to measure when `--runs` is the default; the others scale. */
   rounds: number;
   /** The reference's rounds, where it is too slow for as many. */
@@ -134,6 +139,22 @@ const underlay = [
   'address add 198.51.100.1/24 dev under0',
 ];
 
+/** Where cluster-ipam keeps what it does by default below /var/lib/podwire: here on the disk that host-local is on. */
+export const clusterIpam = {
+  dataDir: '/var/lib/cni/podwire-ipam',
+  datastore: '/var/lib/cni/podwire-datastore',
+  node: 'bench-node',
+  pool: 'bench',
+};
+const clusterIpamConfig = {
+  type: 'cluster-ipam',
+  nodeName: clusterIpam.node,
+  dataDir: clusterIpam.dataDir,
+  datastore: { type: 'file', directory: clusterIpam.datastore },
+  pools: [{ name: clusterIpam.pool, cidr: ipv4Subnet }],
+  routes: [{ dst: '0.0.0.0/0' }],
+};
+
 /** Every scenario, in the order in which they run. */
 export const scenarios: readonly Scenario[] = [
   onePod('l2', 'bridge + host-local, no NAT', { ...bridge, ipam: ipv4 }),
@@ -172,6 +193,43 @@ export const scenarios: readonly Scenario[] = [
         reservations: 60_000,
         rounds: defaultRuns,
         referenceRounds: 5,
+      },
+    ],
+  },
+  {
+    ...onePod('ipam', 'cluster-ipam called directly, against our host-local', {
+      ...bridge,
+      type: 'host-local',
+      ipam: ipv4,
+    }),
+    ourPlugins: inNetwork([{ ...bridge, type: 'cluster-ipam', ipam: clusterIpamConfig }]),
+    againstOurs: true,
+    steps: [
+      { label: 'block at hand', kind: 'cycle', verbs: ['ADD', 'DEL'], rounds: 2 * defaultRuns },
+      {
+        label: '60,000 in use on other nodes',
+        kind: 'cycle',
+        verbs: ['ADD', 'DEL'],
+        poolInUse: { addresses: 60_000, where: 'elsewhere' },
+        rounds: defaultRuns,
+      },
+    ],
+  },
+  {
+    ...onePod('ipam-full', 'cluster-ipam called directly', {
+      ...bridge,
+      type: 'cluster-ipam',
+      ipam: clusterIpamConfig,
+    }),
+    oursOnly: true,
+    steps: [
+      { label: 'empty pool', kind: 'cycle', verbs: ['ADD', 'DEL'], rounds: defaultRuns },
+      {
+        label: '60,000 in use on this node',
+        kind: 'cycle',
+        verbs: ['ADD', 'DEL'],
+        poolInUse: { addresses: 60_000, where: 'here' },
+        rounds: defaultRuns,
       },
     ],
   },

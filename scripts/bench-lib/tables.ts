@@ -1,4 +1,5 @@
 import type { Row, Samples } from './measure.ts';
+import type { EtcdFigures } from './protocol.ts';
 import { median, p95 } from './statistics.ts';
 import type { Verdict } from './targets.ts';
 
@@ -38,6 +39,16 @@ export const firstCalls = (rows: readonly Row[], other: string): string[] =>
         row.reference?.first === undefined ? '' : `, ${other} ${row.reference.first.wallMs.toFixed(1)} ms`;
       return `The very first ADD, ${row.step}: ours ${row.ours.first?.wallMs.toFixed(1)} ms${theirs}.`;
     });
+
+/** What cluster-ipam with etcd took, in sentences. */
+export const etcdLines = ({ adds, writes, atHandMs, claimingMs, connectedMs }: EtcdFigures): string[] => [
+  `cluster-ipam with etcd on this machine (TLS, blocks of 64): ${adds} ADDs made ${writes} writes.`,
+  `An ADD that claims a block ${spread(claimingMs)}, one with a block at hand ${spread(atHandMs)}; ` +
+    `the claim in a process that is connected ${spread(connectedMs)}.`,
+];
+
+const spread = (times: readonly number[]): string =>
+  `${median(times).toFixed(1)} ms (p95 ${p95(times).toFixed(1)})`;
 
 /** The targets as a Markdown table. */
 export const targetTable = (verdicts: readonly Verdict[]): string =>

@@ -1,4 +1,5 @@
 import type { Row, Samples } from './measure.ts';
+import type { EtcdFigures } from './protocol.ts';
 import type { Verb } from './scenarios.ts';
 import { median } from './statistics.ts';
 
@@ -11,7 +12,7 @@ export interface Verdict {
 }
 
 /** Judges the rows by the project's targets; those whose rows were not measured are left out. */
-export const judge = (rows: readonly Row[]): Verdict[] => {
+export const judge = (rows: readonly Row[], etcd?: EtcdFigures): Verdict[] => {
   const find = (scenario: string, step: string, verb: Verb) =>
     rows.find((row) => row.scenario === scenario && row.step === step && row.verb === verb);
   const against = againstReference.map(([about, scenario, verb, limit, step = '']) => {
@@ -24,6 +25,7 @@ export const judge = (rows: readonly Row[]): Verdict[] => {
   return [
     ...against,
     ...grown,
+    ...ipamVerdicts(find('ipam', 'block at hand', 'ADD'), etcd),
     statusVerdict(find('status', '', 'STATUS')),
     ...footprintVerdicts(rows),
   ].filter((verdict) => verdict !== undefined);
@@ -51,6 +53,14 @@ const againstItself: readonly (readonly [string, string, string, string, number]
   ['ADD with 500 pods on the node / the first', 'density', 'first pod', 'with 500 pods', 1.3],
   ['chain, ADD with 250 such pods / the first', 'chain', 'first pod', 'with 250 pods', 1.3],
   ['host-local ADD with 60,000 in use / none', 'host-local', 'empty range', '60,000 in use', 1.3],
+  [
+    'cluster-ipam ADD, 60,000 of the pool in use elsewhere / none',
+    'ipam',
+    'block at hand',
+    '60,000 in use on other nodes',
+    1.3,
+  ],
+  ['the same, all on this node', 'ipam-full', 'empty pool', '60,000 in use on this node', 1.3],
 ];
 
 const statusLimitMs = 12;
@@ -85,6 +95,33 @@ const statusVerdict = (row: Row | undefined): Verdict | undefined => {
     measured: `${ms.toFixed(1)} ms`,
     met: ms <= statusLimitMs,
   };
+};
+
+const ipamVerdicts = (row: Row | undefined, etcd: EtcdFigures | undefined): (Verdict | undefined)[] => {
+  const more = row?.reference && wallMedian(row.ours) - wallMedian(row.reference);
+  const limited = (about: string, value: number, limit: number, unit: string): Verdict => ({
+    about,
+    target: `≤ ${limit}${unit}`,
+    measured: `${value.toFixed(1)}${unit}`,
+    met: value <= limit,
+  });
+  return [
+    more === undefined
+      ? undefined
+      : limited('cluster-ipam ADD with a block at hand, more than our host-local', more, 1, ' ms'),
+    ...(etcd === undefined
+      ? []
+      : [
+          limited('remote writes per 1,000 ADDs, blocks of 64', (etcd.writes * 1000) / etcd.adds, 20, ''),
+          limited('claiming a block from etcd, connected', median(etcd.connectedMs), 15, ' ms'),
+          limited(
+            'claiming a block from etcd, what it adds to a whole ADD',
+            median(etcd.claimingMs) - median(etcd.atHandMs),
+            15,
+            ' ms',
+          ),
+        ]),
+  ];
 };
 
 const footprintVerdicts = (rows: readonly Row[]): (Verdict | undefined)[] => {

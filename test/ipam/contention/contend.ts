@@ -55,6 +55,8 @@ const tryAgainLater = 11;
 const addressUnavailable = 102;
 /** How long a runtime goes on trying for one pod. */
 const patienceMs = 180_000;
+/** It waits longer and longer between two tries. */
+const longestPauseMs = 2000;
 
 /**
  * All nodes take addresses out of one pool at once, give some back and take others, while processes and the datastore are
@@ -277,7 +279,10 @@ class Run {
     const tries = 1 + Math.floor(this.#random() * 3);
     for (let attempt = 0; attempt < tries; attempt++) {
       const answer = await this.#attempt({ do: 'add', node, container });
-      if (answer === undefined) continue;
+      if (answer === undefined) {
+        await Bun.sleep(this.#random() * 20);
+        continue;
+      }
       this.#note(node, container, answer[0] ?? '');
       return true;
     }
@@ -299,9 +304,10 @@ class Run {
   /** Again and again, as a runtime does. */
   async #until(call: () => Promise<string[]>): Promise<string[]> {
     const deadline = performance.now() + patienceMs;
-    for (;;) {
+    for (let pauseMs = 10; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
       const answer = await this.#once(call, deadline);
       if (answer !== undefined) return answer;
+      await Bun.sleep(pauseMs * (0.5 + this.#random()));
     }
   }
 
@@ -323,7 +329,6 @@ class Run {
       } else throw error;
       if (performance.now() > deadline)
         throw new Error(`still after ${patienceMs / 1000} s: ${error.message}`);
-      await Bun.sleep(this.#random() * 20);
       return undefined;
     }
   }
