@@ -23,17 +23,17 @@ export const renderSections = (sections: Section[], style: Style): string => {
     .join('');
 };
 
-/** Rows as lines whose cells begin in the same columns, two spaces apart. */
+/** Rows as lines whose cells begin in the same columns, two spaces apart; what only colours takes no room. */
 const align = (rows: string[][]): string[] => {
   const widths: number[] = [];
   for (const row of rows) {
     for (const [column, cell] of row.entries()) {
-      widths[column] = Math.max(widths[column] ?? 0, cell.length);
+      widths[column] = Math.max(widths[column] ?? 0, Bun.stringWidth(cell));
     }
   }
   return rows.map((row) =>
     row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - Bun.stringWidth(cell)))
       .join('  ')
       .trimEnd(),
   );

@@ -1,74 +1,155 @@
 import { renderSections } from '../table.ts';
 import type { Style } from '../terminal.ts';
 import type { NodeAccount, PodAccount, PoolAccount } from './accounts.ts';
-import { bar, percent } from './bar.ts';
+import { type BarStyle, bar, percent } from './bar.ts';
+
+/** What text is made for. */
+export interface Surroundings {
+  columns: number;
+  style: Style;
+  bar: BarStyle;
+}
 
 /** Each pool with the share of its blocks that is claimed, as a bar. */
 export const renderPools = (
   pools: readonly PoolAccount[],
   refused: readonly { pool: string; reason: string }[],
-  columns: number,
-  style: Style,
+  surroundings: Surroundings,
 ): string =>
   renderSections(
     [
       {
         label: 'pools',
-        rows: pools.map(({ pool, cidr, disabled, claimed, blocks, nodes, fixed }) => [
-          pool,
-          cidr,
-          bar(claimed, blocks, barWidth(columns)),
-          percent(claimed, blocks),
-          `${claimed} of ${blocks} blocks`,
-          `${nodes} nodes`,
-          `${fixed} fixed`,
-          disabled ? 'disabled' : '',
-        ]),
+        rows: withBars(
+          pools.map(({ pool, cidr, disabled, claimed, blocks, nodes, fixed, kept }) => ({
+            before: [pool, cidr],
+            part: claimed,
+            whole: blocks,
+            after: [
+              claimed === null ? `of ${count(blocks, 'block')}` : `${claimed} of ${count(blocks, 'block')}`,
+              nodes === null ? '' : count(nodes, 'node'),
+              fixed === null || kept === null
+                ? ''
+                : `${fixed} fixed${kept > 0 ? `, ${kept} of them kept` : ''}`,
+              disabled ? 'disabled' : '',
+            ],
+          })),
+          surroundings,
+        ),
       },
-      { label: 'refused', rows: refused.map(({ pool, reason }) => [pool, reason]) },
+      { label: 'left out', rows: refused.map(({ pool, reason }) => [pool, reason]) },
       { label: '', rows: pools.length + refused.length === 0 ? [['there are no pools']] : [] },
     ],
-    style,
+    surroundings.style,
   );
 
-/** Each node's blocks; of this node with the share of its addresses that is in use, as a bar. */
-export const renderNodes = (nodes: readonly NodeAccount[], columns: number, style: Style): string =>
-  renderSections(
+/** Each node's blocks; of this node with the share of its addresses that is in use, as a bar, for each block. */
+export const renderNodes = (nodes: readonly NodeAccount[], surroundings: Surroundings): string => {
+  const here = nodes.flatMap(({ node, network, pool, blocks = [] }) =>
+    blocks.map(({ cidr, size, free, held }) => ({
+      before: [node, network, pool, cidr],
+      part: size - free,
+      whole: size,
+      after: [`${size - free} of ${size} in use`, held > size - free ? `${held - (size - free)} fixed` : ''],
+    })),
+  );
+  return renderSections(
     [
+      { label: 'this node', rows: withBars(here, surroundings) },
       {
         label: 'nodes',
-        rows: nodes.map(({ node, network, pool, cidrs, isMissing, size, free }) => [
-          node,
-          network,
-          pool,
-          size === undefined || free === undefined ? '' : bar(size - free, size, barWidth(columns)),
-          size === undefined || free === undefined ? '' : `${size - free} of ${size} in use`,
-          cidrs.join(' '),
-          isMissing ? 'gone' : '',
-        ]),
+        rows: nodes
+          .filter(({ blocks }) => blocks === undefined)
+          .map(({ node, network, pool, cidrs, missingSince }) => [
+            node,
+            network,
+            pool,
+            count(cidrs.length, 'block'),
+            shortened(cidrs),
+            missingSince === undefined ? '' : surroundings.style.red(`gone since ${missingSince}`),
+          ]),
       },
       { label: '', rows: nodes.length === 0 ? [['no node has a block']] : [] },
     ],
-    style,
+    surroundings.style,
   );
+};
 
-/** The addresses of this node's pods, and all that are fixed. */
-export const renderPods = (pods: readonly PodAccount[], style: Style): string =>
+/** The addresses of this node's pods, and all that are fixed, with how long they are kept. */
+export const renderPods = (pods: readonly PodAccount[], { style }: Surroundings): string =>
   renderSections(
     [
       {
         label: 'addresses',
-        rows: pods.map(({ address, node, containerId, ifname, note }) => [
-          address,
-          node,
-          containerId,
-          ifname,
-          note,
+        rows: pods.map((account) => [
+          account.address,
+          account.pool,
+          account.node,
+          account.pod || shortId(account.containerId) || '–',
+          account.ifname,
+          noteOf(account, style),
         ]),
       },
-      { label: '', rows: pods.length === 0 ? [['no address is in use on this node']] : [] },
+      {
+        label: '',
+        rows: pods.length === 0 ? [['no address is in use on this node, and none is fixed']] : [],
+      },
     ],
     style,
   );
 
-const barWidth = (columns: number): number => Math.max(8, Math.min(30, columns - 70));
+const noteOf = ({ kind, key, holdSeconds, keptUntil, isStale }: PodAccount, style: Style): string => {
+  if (isStale === true) return style.red('leak of an earlier boot');
+  if (keptUntil !== undefined) return `kept for ${key ?? 'nobody'} until ${keptUntil}`;
+  if (kind === 'sticky') return `sticky for ${key}, held for ${duration(holdSeconds ?? 0)}`;
+  return kind === 'fixed' ? 'fixed' : '';
+};
+
+/** `90 s`, `15 min`, `24 h`, `7 d`: the largest unit in which it is whole. */
+export const duration = (seconds: number): string => {
+  for (const [unit, length] of [
+    ['d', 86_400],
+    ['h', 3600],
+    ['min', 60],
+  ] as const) {
+    if (seconds > length && seconds % length === 0) return `${seconds / length} ${unit}`;
+  }
+  return `${seconds} s`;
+};
+
+interface BarRow {
+  before: string[];
+  /** Null: not known. */
+  part: number | null;
+  whole: number;
+  after: string[];
+}
+
+/** Rows with a bar that takes what the other cells leave of the columns. Left out where that is too little. */
+const withBars = (rows: readonly BarRow[], { columns, style, bar: barStyle }: Surroundings): string[][] => {
+  const others = rows.map(({ before, after }) => [...before, '100 %', ...after]);
+  const widths = (others[0] ?? []).map((_, column) =>
+    Math.max(...others.map((cells) => Bun.stringWidth(cells[column] ?? ''))),
+  );
+  const taken = widths.reduce((sum, width) => sum + (width > 0 ? width + gap : 0), labelWidth);
+  const width = Math.min(longestBar, columns - taken - gap);
+  return rows.map(({ before, part, whole, after }) => {
+    const share = percent(part ?? 0, part === null ? 0 : whole).padStart(5);
+    if (width < shortestBar) return [...before, share, ...after];
+    const colour = part !== null && part >= whole * 0.9 ? style.red : style.green;
+    return [...before, part === null ? '' : colour(bar(part, whole, width, barStyle)), share, ...after];
+  });
+};
+
+const gap = 2;
+const labelWidth = 2 + 'this node'.length + gap;
+const shortestBar = 6;
+const longestBar = 40;
+
+const count = (number: number, one: string): string => `${number} ${number === 1 ? one : `${one}s`}`;
+
+const shortened = (cidrs: readonly string[]): string =>
+  cidrs.length <= 4 ? cidrs.join(' ') : `${cidrs.slice(0, 3).join(' ')} …`;
+
+/** Container ids of runtimes are 64 digits; twelve tell them apart, as `crictl ps` shows them. */
+const shortId = (id: string): string => (/^[0-9a-f]{64}$/.test(id) ? id.slice(0, 12) : id);

@@ -33,6 +33,15 @@ export const findNetwork = (name: string, directory: string): Network => {
   });
 };
 
+/**
+ * All networks of a directory in the order in which `findNetwork` looks at them. A file that cannot be read or is
+ * invalid ends it with its error (5, 6, 7).
+ */
+export const listNetworks = (directory: string): Network[] =>
+  searchOrder.flatMap(([extensions, load]) =>
+    configFiles(directory, extensions).map((file) => named(load(file), file)),
+  );
+
 const loadFile = (file: string): Network =>
   named(isSinglePlugin(read(file), file) ? loadSinglePlugin(file) : loadList(file), file);
 
