@@ -146,7 +146,9 @@ const labelWidth = 2 + 'this node'.length + gap;
 const shortestBar = 6;
 const longestBar = 40;
 
-const count = (number: number, one: string): string => `${number} ${number === 1 ? one : `${one}s`}`;
+/** Numbers that nobody reads, as those of blocks in IPv6 pools are, as powers of two: they are such. */
+const count = (number: number, one: string): string =>
+  `${number > 1e6 ? `2^${Math.round(Math.log2(number))}` : number} ${number === 1 ? one : `${one}s`}`;
 
 const shortened = (cidrs: readonly string[]): string =>
   cidrs.length <= 4 ? cidrs.join(' ') : `${cidrs.slice(0, 3).join(' ')} …`;

@@ -1,136 +1,116 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { expectPlugins, podwireBin } from '../support/binaries.ts';
-import { callPlugin, expectDone, expectResult } from '../support/call-plugin.ts';
-import { createHost, type TestHost } from '../support/test-host.ts';
+import { requireRoot, requireTool } from '../support/needs.ts';
+import { IpamHost } from './ipam-host.ts';
 
-const ipam = {
-  type: 'cluster-ipam',
-  nodeName: 'n1',
-  pools: [
-    { name: 'all', cidr: '10.78.0.0/24', blockSize: 29 },
-    { name: 'team', cidr: '10.78.1.0/24', namespaceSelector: { names: ['team'] } },
-  ],
-};
-const plugin = { type: 'bridge', ipam };
-
-let host: TestHost;
-beforeEach(async () => {
-  expectPlugins(podwireBin, 'podwire', 'cluster-ipam');
-  host = await createHost({ name: 'cli-ipam' });
-  const list = JSON.stringify({ cniVersion: '1.1.0', name: 'pods', plugins: [plugin] });
-  await host.shell(`mkdir -p /run/conf; cat >/run/conf/10.conflist`, { stdin: list });
+let node: IpamHost;
+beforeEach(async (context) => {
+  requireRoot(context);
+  requireTool(context, 'jq');
+  node = await IpamHost.create();
 });
-afterEach(() => host?.dispose());
+afterEach(() => node?.host.dispose());
 
-const ipamCommand = (verb: string, ...args: string[]) =>
-  host.attempt([`${podwireBin}/podwire`, 'ipam', verb, 'pods', '--conf-dir', '/run/conf', ...args]);
-const ipamJson = async (verb: string, ...args: string[]) => {
-  const { stdout } = await ipamCommand(verb, '--json', ...args);
-  return JSON.parse(stdout) as Record<string, unknown>;
-};
-const call = (command: string, containerId: string, netns: string, args?: string) =>
-  callPlugin(host, {
-    binDir: podwireBin,
-    plugin: 'cluster-ipam',
-    command,
-    containerId,
-    netns,
-    ...(args === undefined ? {} : { args }),
-    config: { cniVersion: '1.1.0', name: 'pods', ...plugin },
-  });
-const living = '/proc/self/ns/net';
+const foreign = { pool: 'all', node: 'n2', network: 'pods', claimedAt: '2026-01-01T00:00:00Z' };
 
 test('show tells the use of pools, nodes and pods', async () => {
-  expectResult(await call('ADD', 'a', living));
-  expectResult(await call('ADD', 'b', living));
-  expect(await ipamJson('show')).toMatchObject({
+  const [a, b] = [await node.attach('a'), await node.attach('b')];
+  expect(await node.json('show')).toMatchObject({
     pools: [
-      { pool: 'all', claimed: 1, blocks: 32, nodes: 1 },
+      { pool: 'all', claimed: 1, blocks: 32, nodes: 1, fixed: 0 },
       { pool: 'team', claimed: 0, blocks: 4 },
     ],
   });
-  expect(await ipamJson('show', '--by', 'node')).toMatchObject({ nodes: [{ node: 'n1', pool: 'all' }] });
-  const { pods } = (await ipamJson('show', '--by', 'pod')) as { pods: { containerId: string }[] };
-  expect(pods.map(({ containerId }) => containerId).toSorted()).toEqual(['a', 'b']);
-  const { stdout } = await ipamCommand('show');
-  expect(stdout).toMatch(/all +10\.78\.0\.0\/24 +▎? .* 1 of 32 blocks/);
-});
-
-test('explain tells which pools a pod may use, why, and in which order', async () => {
-  const explained = await ipamJson('explain', '--namespace', 'team');
-  expect(explained).toMatchObject({ pools: [{ pool: 'team' }, { pool: 'all' }] });
-  expect(await ipamJson('explain')).toMatchObject({
-    pools: [{ pool: 'all' }],
-    trail: [
-      { pool: 'all', isEligible: true },
-      { pool: 'team', isEligible: false, reason: expect.stringContaining('the runtime told none') },
-    ],
-  });
-});
-
-test('check is content with what is in order, and finds a leak, which release frees', async () => {
-  expectResult(await call('ADD', 'a', living));
-  expect(await ipamCommand('check')).toMatchObject({ exitCode: 0 });
-  const added = expectResult(await call('ADD', 'b', '/run/netns/gone'));
-  const address = added.ips?.[0]?.address.replace(/\/.*/, '') as string;
-  expect(await ipamCommand('check')).toMatchObject({ exitCode: 1 });
-  expect(await ipamJson('check')).toMatchObject({
-    findings: [{ kind: 'leak', what: expect.stringContaining(address) }],
-  });
-  expect(await ipamCommand('release', address)).toMatchObject({ exitCode: 0 });
-  expect(await ipamCommand('check')).toMatchObject({ exitCode: 0 });
-});
-
-test('release leaves an address alone whose container is there, unless forced', async () => {
-  const added = expectResult(await call('ADD', 'a', living, 'IgnoreUnknown=1;IP=10.78.0.77'));
-  expect(added.ips?.[0]?.address).toBe('10.78.0.77/24');
-  const refused = await ipamCommand('release', '10.78.0.77');
-  expect(refused.exitCode).toBe(1);
-  expect(refused.stderr).toContain('is there');
-  expect(await ipamJson('show')).toMatchObject({ pools: [{ fixed: 1 }, {}] });
-  expect(await ipamCommand('release', '10.78.0.77', '--force')).toMatchObject({ exitCode: 0 });
-  expect(await ipamJson('show')).toMatchObject({ pools: [{ fixed: 0 }, {}] });
-  expect((await ipamCommand('release', '10.78.0.77')).stderr).toContain('nobody on node n1 holds 10.78.0.77');
-});
-
-test('check finds blocks that overlap and blocks that the node does not know; gc takes over what is said', async () => {
-  expectResult(await call('ADD', 'a', living));
-  const claimedAt = '2026-01-01T00:00:00Z';
-  const block = { cidr: '10.78.0.0/24', pool: 'all', node: 'n2', network: 'pods', claimedAt };
-  const own = { ...block, cidr: '10.78.1.64/26', pool: 'team', node: 'n1' };
-  for (const value of [block, own]) {
-    const name = value.cidr.replaceAll(/[./]/g, '-');
-    await host.shell(`cat >/var/lib/podwire/datastore/blocks/${name}.json`, {
-      stdin: JSON.stringify({ version: name, value }),
-    });
-  }
-  const found = async () => {
-    const { findings } = (await ipamJson('check')) as { findings: { kind: string; what: string }[] };
-    return findings.map(({ kind, what }) => `${kind}: ${what}`).toSorted();
-  };
-  const overlap = expect.stringMatching(
-    /^duplicate: block 10\.78\.0\.\d+\/29 of node n1 overlaps 10\.78\.0\.0\/24 of node n2$|^duplicate: block 10\.78\.0\.0\/24 of node n2 overlaps 10\.78\.0\.0\/29 of node n1$/,
-  );
-  expect(await found()).toEqual([
-    expect.stringMatching(/^difference: .*10\.78\.1\.64\/26 is this node's, which does not know it$/),
-    overlap,
+  node.record('blocks/10-219-1-0-26', { ...foreign, pool: 'team', cidr: '10.219.1.0/26' });
+  const { nodes } = await node.json<{ nodes: { size: number; free: number }[] }>('show', '--by', 'node');
+  expect(nodes).toMatchObject([
+    { node: 'n1', pool: 'all', cidrs: [await node.ownBlock()] },
+    { node: 'n2', pool: 'team', cidrs: ['10.219.1.0/26'] },
   ]);
-  await ipamJson('gc');
-  expect(await found()).toEqual([overlap]);
-});
-
-test('gc reclaims nothing of nodes that it is told of', async () => {
-  expectResult(await call('ADD', 'a', living));
-  expect(await ipamJson('gc', '--node', 'n1')).toMatchObject({ reclaimed: { blocks: [], marked: 0 } });
-  expect(await ipamJson('gc', '--node', 'other')).toMatchObject({ reclaimed: { blocks: [], marked: 1 } });
-  expectDone(await call('DEL', 'a', living));
-});
-
-test('a network without cluster-ipam is refused', async () => {
-  await host.shell('cat >/run/conf/10.conflist', {
-    stdin: JSON.stringify({ cniVersion: '1.1.0', name: 'pods', plugins: [{ type: 'loopback' }] }),
+  expect((nodes[0]?.size ?? 0) - (nodes[0]?.free ?? 0)).toBe(2);
+  expect(await node.json('show', '--by', 'pod')).toMatchObject({
+    pods: expect.arrayContaining([
+      { address: a, node: 'n1', pool: 'all', containerId: 'a', ifname: 'eth0', pod: 'x/a', kind: 'dynamic' },
+      expect.objectContaining({ address: b, pod: 'x/b' }),
+    ]),
   });
-  const { exitCode, stderr } = await ipamCommand('show');
-  expect(exitCode).toBe(1);
-  expect(stderr).toContain('does not use cluster-ipam');
+});
+
+test.for([
+  ['100', {}, /all {3}10\.219\.0\.0\/24 {2}█?[▏▎▍▌▋▊▉]?░{6,} +3 % {2}1 of 32 blocks/],
+  ['100', { LC_ALL: 'C' }, /10\.219\.0\.0\/24 {2}#+\.{6,} +3 %/],
+  ['40', {}, /10\.219\.0\.0\/24 +3 % {2}1 of 32 blocks/],
+] as const)('bars in %s columns, with %j', async ([columns, env, expected]) => {
+  await node.attach('a');
+  const { stdout } = await node.attempt(['ipam', 'show'], { COLUMNS: columns, ...env });
+  expect(stdout).toMatch(expected);
+  for (const line of stdout.split('\n').filter(() => columns !== '40'))
+    expect(line.length).toBeLessThanOrEqual(Number(columns));
+});
+
+test('explain tells which pools a pod may use, why, and where its address would come from', async () => {
+  expect(await node.json('explain', '--namespace', 'team', '--pod', 'p')).toMatchObject({
+    pod: 'team/p',
+    pools: [
+      { pool: 'team', isEligible: true, reason: 'it is for namespace "team"' },
+      { pool: 'all', isEligible: true },
+    ],
+    families: [{ family: 4, source: 'claim', pool: 'team' }],
+  });
+  const address = await node.attach('a');
+  const block = await node.ownBlock();
+  expect(await node.json('explain')).toMatchObject({ families: [{ source: 'block', block }] });
+  expect(await node.json('explain', '--node', 'n2')).toMatchObject({
+    node: 'n2',
+    families: [{ source: 'claim', block: expect.not.stringContaining(block) }],
+  });
+  const asking = (ip: string) => node.json('explain', '--annotation', `podwire.dev/addresses=${ip}`);
+  expect(await asking(address)).toMatchObject({
+    families: [{ source: 'none', result: expect.stringContaining('container a on this node holds it') }],
+  });
+  expect(await asking('10.219.1.9')).toMatchObject({
+    families: [{ source: 'none', result: expect.stringContaining('it is in pool team') }],
+  });
+  const none = await node.ipam('explain', '--annotation', 'podwire.dev/pools=team', '--namespace', 'y');
+  expect(none.exitCode).toBe(1);
+  expect(none.stdout).toMatch(/✗ +team +namespace "y" is none of team/);
+  expect(none.stdout).toContain('none: no pool is for this pod');
+});
+
+test('explain foretells the block that an ADD then claims', async () => {
+  const { families } = await node.json<{ families: { block: string }[] }>('explain');
+  await node.attach('a');
+  expect(await node.ownBlock()).toBe(families[0]?.block);
+});
+
+test('without the datastore, what the node has is shown and compared, with exit code 1', async () => {
+  const address = await node.attach('a');
+  await node.host.shell('mkdir /var/lib/podwire/datastore/blocks/bad.json');
+  const shown = await node.ipam('show', '--by', 'pod');
+  expect(shown.stdout).toContain(address);
+  expect(shown.stderr).toContain('/var/lib/podwire/datastore');
+  expect(shown.exitCode).toBe(1);
+  const checked = await node.ipam('check');
+  expect(checked.stdout).toContain('Compared was only what this node has.');
+  expect(checked.exitCode).toBe(1);
+});
+
+test('the network is found by name, by file, or because it is the only one', async () => {
+  node.configure({}, 'other');
+  const two = await node.ipam('show');
+  expect(two.exitCode).toBe(1);
+  expect(two.stderr).toContain('2 networks in /run/cli/net.d use cluster-ipam: other, pods');
+  expect(await node.json('show', '--network', 'other')).toMatchObject({ network: 'other' });
+  const file = ['--config', '/run/cli/net.d/pods.conflist'];
+  expect(await node.json('show', ...file)).toMatchObject({ network: 'pods', node: 'n1' });
+  expect(await node.ipam('show', ...file, '--network', 'pods')).toMatchObject({ exitCode: 2 });
+  node.configure({ type: 'host-local' }, 'other');
+  expect((await node.ipam('show', '--network', 'other')).stderr).toContain('does not use cluster-ipam');
+  expect(await node.json('show')).toMatchObject({ network: 'pods' });
+});
+
+test('looking makes nothing on a node that never used the network', async () => {
+  for (const verb of ['show', 'check', 'explain']) {
+    expect(await node.ipam(verb)).toMatchObject({ exitCode: 0 });
+  }
+  expect(await node.host.shell('ls /var/lib/podwire 2>/dev/null || true')).toBe('');
 });
