@@ -6,6 +6,10 @@ import { Announcer } from './announcer.ts';
 import { createBackoff } from './backoff.ts';
 import { conflistPath, removeConflist } from './conflist-file.ts';
 import { startHealthServer } from './health.ts';
+import { type AgentIpam, readAgentIpam } from './ipam/ipam-config.ts';
+import { countingConflicts, createIpamMetrics, type IpamMetrics } from './ipam/ipam-metrics.ts';
+import { IpamKeeper } from './ipam/keeper.ts';
+import { PodRoutes } from './ipam/pod-routes.ts';
 import { watchLinks } from './link-watch.ts';
 import { createLog, type Log } from './log.ts';
 import { createMetrics } from './metrics.ts';
@@ -19,6 +23,7 @@ import { Reporter } from './reporter.ts';
 import type { AgentSettings } from './settings.ts';
 import { AgentStatus } from './status.ts';
 import { type SyncCause, SyncLoop } from './sync-loop.ts';
+import { readTemplate } from './template.ts';
 
 /**
  * Keeps this node in order until `stop` is aborted; the data path stays then. Throws CniError when it cannot
@@ -28,7 +33,11 @@ export const runAgent = async (settings: AgentSettings, stop: AbortSignal): Prom
   const log = createLog(settings.logLevel, settings.node);
   const status = new AgentStatus(settings.registry.kind);
   const metrics = createMetrics(status);
-  const agent = new Agent(settings, new Reporter(log, status, metrics), log);
+  const template = readTemplate(settings.conflistTemplate);
+  const ipam = await readAgentIpam(settings, template);
+  const reporter = new Reporter(log, status, metrics);
+  const agent = new Agent(settings, reporter, log, new NodeSync(settings, log, template, ipam?.json));
+  if (ipam !== undefined) agent.useIpam(ipam, status, createIpamMetrics(metrics.registry));
   const registry = await agent.open();
   const server = settings.health && startHealthServer(settings.health, status, metrics);
   log.info(
@@ -54,16 +63,19 @@ class Agent {
   readonly #sync: NodeSync;
   readonly #loop: SyncLoop;
   #announcer: Announcer | undefined;
+  #ipam: { keeper: IpamKeeper; routes: PodRoutes } | undefined;
+  /** What the registry told last. */
+  #registered: { nodes: OverlayNode[]; refused: string[] } | undefined;
   /** What syncs bring about: the last list that could be acted on. */
   #wanted: { own: OverlayNode; nodes: OverlayNode[] } | undefined;
   /** The devices whose changes matter; undefined when all may. */
   #devices: ReadonlySet<string> | undefined;
 
-  constructor(settings: AgentSettings, reporter: Reporter, log: Log) {
+  constructor(settings: AgentSettings, reporter: Reporter, log: Log, sync: NodeSync) {
     this.#settings = settings;
     this.#reporter = reporter;
     this.#log = log;
-    this.#sync = new NodeSync(settings, log);
+    this.#sync = sync;
     this.#loop = new SyncLoop({
       sync: (cause) => this.#runSync(cause),
       intervalMs: settings.syncIntervalMs,
@@ -85,6 +97,24 @@ class Agent {
     return registry;
   }
 
+  /** From now on routes go by what cluster-ipam gave to each node, too. */
+  useIpam(ipam: AgentIpam, status: AgentStatus, metrics: IpamMetrics): void {
+    const { cluster } = ipam;
+    const connect = async () =>
+      countingConflicts(await cluster.node.connect(), () => metrics.conflicts.inc());
+    const keeper = new IpamKeeper({
+      ipam: { ...ipam, cluster: { ...cluster, node: { ...cluster.node, connect } } },
+      log: this.#log,
+      metrics,
+      confDir: this.#settings.confDir,
+      intervalMs: this.#settings.syncIntervalMs,
+      onChange: () => this.#consider(),
+      onTrouble: (error) => status.ipamIs(error),
+    });
+    const blocksNameVteps = cluster.prefix === 'block';
+    this.#ipam = { keeper, routes: new PodRoutes({ network: cluster.node.network, blocksNameVteps }) };
+  }
+
   async run(registry: Registry, stop: AbortSignal): Promise<void> {
     const onLink = (device: string | undefined): void => {
       if (device !== undefined && this.#devices?.has(device) === false) return;
@@ -94,6 +124,7 @@ class Agent {
     const loop = this.#loop.run(stop);
     void this.#announcer?.run(stop);
     void this.#watch(registry, stop);
+    void this.#ipam?.keeper.run(stop);
     void watchLinks(onLink, { log: this.#log, backoff: backoff(), signal: stop });
     await new Promise((resolve) => {
       if (stop.aborted) resolve(undefined);
@@ -127,7 +158,29 @@ class Agent {
   }
 
   #accept(nodes: OverlayNode[], refused: string[]): void {
-    this.#reporter.registryTold(nodes, refused);
+    this.#registered = { nodes, refused };
+    this.#reporter.registryTold(nodes);
+    // A list without this node is no evidence that others are gone.
+    const isSound = nodes.some(({ name }) => name === this.#settings.node);
+    this.#ipam?.keeper.nodesAre(new Set(isSound ? nodes.map(({ name }) => name) : []));
+    this.#consider();
+  }
+
+  /** Decides what is to be brought about, by what the registry and the datastore of cluster-ipam told. */
+  #consider(): void {
+    if (this.#registered === undefined) return;
+    let { nodes, refused } = this.#registered;
+    if (this.#ipam !== undefined) {
+      const view = this.#ipam.keeper.view;
+      if (view === undefined) {
+        this.#reporter.waiting('the datastore of cluster-ipam has not told of blocks and addresses yet');
+        return;
+      }
+      const routed = this.#ipam.routes.nodes(nodes, view);
+      nodes = routed.nodes;
+      refused = [...refused, ...routed.refused];
+    }
+    this.#reporter.leftOut(refused);
     const judgement = judgeNodes(nodes, this.#settings.node, this.#settings.registry.kind);
     if ('waiting' in judgement) {
       this.#reporter.waiting(judgement.waiting);

@@ -11,6 +11,8 @@ export interface ConflistNode {
   /** Only where it was configured: else the plugin takes what the agent found. */
   mtu: number | undefined;
   podCIDRs: readonly string[];
+  /** Of cluster-ipam; undefined: host-local with the prefixes, or what a template has. */
+  ipam?: JsonObject | undefined;
 }
 
 /**
@@ -74,7 +76,7 @@ const defaultConflist = (node: ConflistNode): JsonObject => ({
       capabilities: { portMappings: true, bandwidth: true },
       portmap: {},
       firewall: {},
-      ipam: { type: 'host-local', ...ipamKeys(node) },
+      ipam: node.ipam ?? { type: 'host-local', ...ipamKeys(node) },
     },
   ],
 });
@@ -92,7 +94,7 @@ const filledIn = (template: JsonObject, node: ConflistNode): JsonObject => {
       return {
         ...plugin,
         ...nodeKeys(node),
-        ipam: isHostLocal ? { routes, ...ipam, ...keys } : ipam,
+        ipam: node.ipam ?? (isHostLocal ? { routes, ...ipam, ...keys } : ipam),
       };
     }),
   };

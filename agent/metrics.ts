@@ -10,6 +10,8 @@ export interface AgentMetrics {
   kernelChanges: Counter<'kind'>;
   filterChanges: Counter;
   conflistWrites: Counter;
+  /** Where further metrics are registered. */
+  registry: Registry;
   contentType: string;
   text(): Promise<string>;
 }
@@ -58,6 +60,7 @@ export const createMetrics = (status: AgentStatus): AgentMetrics => {
       help: 'How often the network configuration was written.',
       registers,
     }),
+    registry,
     contentType: registry.contentType,
     text: () => registry.metrics(),
   };

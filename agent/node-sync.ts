@@ -1,9 +1,7 @@
-import { readFileSync } from 'node:fs';
 import type { JsonObject } from '../shared/cni/types.ts';
 import { OverlaySyncer } from '../shared/overlay/syncer.ts';
 import type { OverlayNode, OverlaySync } from '../shared/overlay/types.ts';
-import { ioFailure } from '../shared/store/io-failure.ts';
-import { buildConflist, parseTemplate } from './conflist.ts';
+import { buildConflist } from './conflist.ts';
 import { conflistPath, writeConflist } from './conflist-file.ts';
 import type { Log } from './log.ts';
 import { PacketFilter } from './packet-filter.ts';
@@ -26,6 +24,7 @@ export class NodeSync {
   readonly #settings: AgentSettings;
   readonly #log: Log;
   readonly #template: JsonObject | undefined;
+  readonly #ipam: JsonObject | undefined;
   readonly #overlay = new OverlaySyncer();
   readonly #filter: PacketFilter;
   /** Whether nothing is left of an overlay that this node was in before. */
@@ -33,12 +32,13 @@ export class NodeSync {
   /** What the packet filter is told of, when the last sync has left it in order. */
   #filtered: { sources: string; ranges: PodRanges } | undefined;
 
-  /** Throws CniError 5, 6 or 7 when there is a template and it cannot be used. */
-  constructor(settings: AgentSettings, log: Log) {
+  /** `template` is a conflist to fill in, `ipam` what it gets in place of host-local; undefined: the default ones. */
+  constructor(settings: AgentSettings, log: Log, template?: JsonObject, ipam?: JsonObject) {
     this.#settings = settings;
     this.#log = log;
     this.#filter = new PacketFilter(settings);
-    this.#template = readTemplate(settings.conflistTemplate);
+    this.#template = template;
+    this.#ipam = ipam;
   }
 
   /**
@@ -48,15 +48,16 @@ export class NodeSync {
   async run(own: OverlayNode, nodes: readonly OverlayNode[], cause: SyncCause): Promise<NodeSyncResult> {
     const started = performance.now();
     const ranges = new PodRanges(nodes, this.#filtered?.ranges);
-    const sources = own.podCIDRs.join();
+    const pods = [...own.podCIDRs, ...(own.podAddresses ?? [])];
+    const sources = pods.join();
     // Before there is a route to a new peer, and for as long as there may be one to a former peer, what pods
     // send there is not masqueraded.
     const early =
       cause === 'kernel' || this.#filtered?.sources !== sources || ranges.joined.size > 0
-        ? await this.#filter.sync(own.podCIDRs, ranges.withFormer)
+        ? await this.#filter.sync(pods, ranges.withFormer)
         : undefined;
     const overlay = await this.#syncOverlay(own, nodes, cause);
-    const late = ranges.left.size > 0 ? await this.#filter.sync(own.podCIDRs, ranges.aggregated) : undefined;
+    const late = ranges.left.size > 0 ? await this.#filter.sync(pods, ranges.aggregated) : undefined;
     const failure = late?.error ?? early?.error;
     this.#filtered = failure === undefined ? { sources, ranges } : undefined;
     if (failure !== undefined) throw failure;
@@ -85,20 +86,9 @@ export class NodeSync {
   #writeConflist({ state }: OverlaySync): boolean {
     const { confDir, overlay } = this.#settings;
     const path = conflistPath(confDir);
-    const text = buildConflist({ ...state, mtu: overlay.mtu }, this.#template);
+    const text = buildConflist({ ...state, mtu: overlay.mtu, ipam: this.#ipam }, this.#template);
     const { written, saved } = writeConflist(path, text);
     if (saved !== undefined) this.#log.warn({ path, saved }, 'a file of somebody else had the name of ours');
     return written;
   }
 }
-
-const readTemplate = (file: string | undefined): JsonObject | undefined => {
-  if (file === undefined) return undefined;
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw ioFailure(`read --conflist-template ${file}`, error);
-  }
-  return parseTemplate(text, file);
-};

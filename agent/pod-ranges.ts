@@ -14,7 +14,7 @@ export class PodRanges {
   readonly withFormer: readonly string[];
 
   constructor(nodes: readonly OverlayNode[], before?: PodRanges) {
-    this.all = new Set(nodes.flatMap(({ podCIDRs }) => podCIDRs));
+    this.all = new Set(nodes.flatMap(({ podCIDRs, podAddresses = [] }) => [...podCIDRs, ...podAddresses]));
     const former: ReadonlySet<string> = before?.all ?? new Set();
     this.joined = this.all.difference(former);
     this.left = former.difference(this.all);

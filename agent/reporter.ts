@@ -22,15 +22,19 @@ export class Reporter {
     this.#metrics = metrics;
     this.#syncs = new FailureLog(log, 'the sync');
     this.#registry = new FailureLog(log, 'the registry');
-    this.#refused = new NewTexts((text) => log.warn({ entry: text }, 'an entry of the registry is left out'));
+    this.#refused = new NewTexts((text) => log.warn({ entry: text }, 'an entry is left out'));
     this.#skipped = new NewTexts((text) => log.warn({ peer: text }, 'a peer is left out'));
     this.#messages = new NewTexts((text) => log.info(text));
   }
 
-  registryTold(nodes: readonly OverlayNode[], refused: readonly string[]): void {
+  registryTold(nodes: readonly OverlayNode[]): void {
     this.#registry.succeeded();
     this.#status.registryTrouble = undefined;
     this.#status.nodes = nodes.length;
+  }
+
+  /** Entries of the registry, or of cluster-ipam's datastore, that cannot be acted on. */
+  leftOut(refused: readonly string[]): void {
     this.#status.refused = refused;
     this.#refused.tell(refused);
   }

@@ -16,6 +16,7 @@ test('defaults', () => {
     forwardRules: true,
     syncIntervalMs: 30_000,
     conflistTemplate: undefined,
+    ipamConfig: undefined,
     health: { hostname: '127.0.0.1', port: 18472 },
   });
 });

@@ -27,6 +27,7 @@ export interface AgentFlags extends RegistryFlags {
   syncInterval?: string;
   cniConfDir?: string;
   conflistTemplate?: string;
+  ipamConfig?: string;
   healthAddress?: string;
   logLevel?: string;
 }
@@ -54,6 +55,8 @@ export interface AgentSettings extends Omit<CleanupSettings, 'registry'> {
   forwardRules: boolean;
   syncIntervalMs: number;
   conflistTemplate: string | undefined;
+  /** A file with the configuration of cluster-ipam for the node's network. */
+  ipamConfig: string | undefined;
   /** Undefined: no server. */
   health: HealthAddress | undefined;
 }
@@ -90,6 +93,7 @@ export const parseAgentSettings = (flags: AgentFlags, env: Environment = process
       1000 *
       (wholeNumber('--sync-interval', flags.syncInterval, 1, 86_400) ?? Number(agentDefaults.syncInterval)),
     conflistTemplate: flags.conflistTemplate,
+    ipamConfig: flags.ipamConfig,
     health: parseHealthAddress(flags.healthAddress ?? agentDefaults.healthAddress),
   };
 };

@@ -24,6 +24,8 @@ export class AgentStatus {
   waiting: string | undefined = 'the registry has not told of any node yet';
   /** Since when and why the registry cannot be relied on. */
   registryTrouble: { since: Date; error: CniError } | undefined;
+  /** The same of cluster-ipam's datastore. */
+  ipamTrouble: { since: Date; error: CniError } | undefined;
   refused: readonly string[] = [];
   nodes = 0;
   syncFailure: { since: Date; error: CniError } | undefined;
@@ -40,6 +42,11 @@ export class AgentStatus {
 
   registryFailed(error: CniError): void {
     this.registryTrouble = { since: this.registryTrouble?.since ?? new Date(), error };
+  }
+
+  /** Undefined: the trouble is over. */
+  ipamIs(error: CniError | undefined): void {
+    this.ipamTrouble = error && { since: this.ipamTrouble?.since ?? new Date(), error };
   }
 
   syncFailed(error: CniError): void {
@@ -64,11 +71,15 @@ export class AgentStatus {
       this.registryTrouble === undefined
         ? []
         : [`registry stale since ${iso(this.registryTrouble.since)}: ${this.registryTrouble.error.message}`];
+    if (this.ipamTrouble !== undefined)
+      trouble.push(
+        `the datastore of cluster-ipam is away since ${iso(this.ipamTrouble.since)}: ${this.ipamTrouble.error.message}`,
+      );
     if (this.outcome === undefined) reasons.push(...trouble);
     if (this.outcome === undefined && reasons.length === 0) reasons.push('the first sync has not ended yet');
     const notes = [
       ...(this.outcome === undefined ? [] : trouble),
-      ...this.refused.map((entry) => `an entry of the registry is left out: ${entry}`),
+      ...this.refused.map((entry) => `an entry is left out: ${entry}`),
       ...(this.outcome?.skipped ?? []).map(({ name, reason }) => `peer "${name}" is left out: ${reason}`),
     ];
     return { ready: reasons.length === 0, reasons, notes };

@@ -73,6 +73,7 @@ const groupOfAgent = (command: Command): void => {
     .optionsGroup('Agent:')
     .option('--cni-conf-dir <dir>', 'where 10-podwire.conflist goes (default /etc/cni/net.d)')
     .option('--conflist-template <file>', "a conflist of one's own, whose vxlan plugin is filled in")
+    .option('--ipam-config <file>', 'cluster-ipam for the pods: the "ipam" of the network configuration')
     .option('--sync-interval <seconds>', 'compare the kernel at least this often (default 30)')
     .option('--health-address <address>', '/healthz, /readyz, /metrics; or "off" (default 127.0.0.1:18472)')
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent (default info)')

@@ -29,6 +29,14 @@ const node = (name: number): fc.Arbitrary<OverlayNode> =>
       ),
       { maxLength: 2 },
     ),
+    podAddresses: fc.uniqueArray(
+      fc.oneof(
+        { weight: 9, arbitrary: fc.tuple(fc.nat(60), fc.nat(3)).map(([n, m]) => `10.0.${n}.${m}/32`) },
+        { weight: 3, arbitrary: fc.nat(9).map((n) => `fd00::${n.toString(16)}:1/128`) },
+        { weight: 1, arbitrary: fc.integer({ min: 1, max: 250 }).map((n) => `198.51.100.${n}/32`) },
+      ),
+      { maxLength: 2 },
+    ),
   });
 
 const cluster = fc

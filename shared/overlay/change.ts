@@ -1,3 +1,4 @@
+import { bitsOf } from '../kernel/address-math.ts';
 import { noEntries, type WantedEntries } from './entries.ts';
 import { type PodPrefix, readNodeAddress, readPodPrefix } from './known-texts.ts';
 import { describePeer, type Peer } from './peers.ts';
@@ -47,6 +48,7 @@ export const changePlan = (
       continue;
     }
     if (isInTheWay(peer, peers, known, underlay)) return undefined;
+    if (hasSingleInTheWay(peer, peers, own, underlay)) return undefined;
     peers.set(name, peer);
     const planned = planPeer(peer, mode, underlay, after);
     if (planned.state !== undefined) insert(states, planned.state);
@@ -93,7 +95,8 @@ const isSame = (node: OverlayNode, other: OverlayNode | undefined): boolean =>
   node === other ||
   (other !== undefined &&
     isSameList(node.addresses, other.addresses) &&
-    isSameList(node.podCIDRs, other.podCIDRs));
+    isSameList(node.podCIDRs, other.podCIDRs) &&
+    isSameList(node.podAddresses ?? [], other.podAddresses ?? []));
 
 const isSameList = (a: readonly string[], b: readonly string[]): boolean =>
   a.length === b.length && a.every((text, index) => text === b[index]);
@@ -115,6 +118,38 @@ const isInTheWay = (
   }
   return false;
 };
+
+/**
+ * Whether a single address is that of another, or of a node or a VTEP: prefixes of others may contain it. Only what
+ * the plan before allowed is among the others.
+ */
+const hasSingleInTheWay = (
+  peer: Peer,
+  others: ReadonlyMap<string, Peer>,
+  own: OverlayNode,
+  underlay: Underlay,
+): boolean => {
+  const singles = new Set(peer.singles.map(({ text }) => text));
+  const isTaken = ({ addresses, gateways }: Peer): boolean =>
+    addresses.some(({ text }) => singles.has(hostPrefix(text))) || singles.has(hostPrefix(gateways[4]));
+  if (singles.size > 0) {
+    if (peer.singles.some(({ cidr: { family, prefixLength } }) => prefixLength !== bitsOf(family)))
+      return true;
+    if (peer.singles.some(({ cidr: { family } }) => peer.gateways[family] === '')) return true;
+    if (singles.has(hostPrefix(underlay.address)) || isTaken(peer)) return true;
+    if (own.podAddresses?.some((text) => singles.has(text))) return true;
+  }
+  const [host, gateway] = [hostPrefix(peer.address), hostPrefix(peer.gateways[4])];
+  for (const other of others.values()) {
+    if (singles.size > 0 && isTaken(other)) return true;
+    for (const { text } of other.singles) {
+      if (singles.has(text) || text === host || text === gateway) return true;
+    }
+  }
+  return false;
+};
+
+const hostPrefix = (address: string): string => `${address}/${address.includes(':') ? 128 : 32}`;
 
 /** Whether one of the prefixes has to do with a prefix of the peer, or with its address. */
 const meets = (peer: Peer, prefixes: readonly PodPrefix[]): boolean => {

@@ -16,6 +16,8 @@ export interface Peer {
   /** All of them. */
   addresses: NodeAddress[];
   prefixes: PodPrefix[];
+  /** Single addresses, also within prefixes of others. */
+  singles: PodPrefix[];
   /** The next hops of what is encapsulated: the IPv4 address of its VTEP, and the link-local one. */
   gateways: { 4: string; 6: string };
 }
@@ -48,6 +50,17 @@ export const choosePeers = (
     else skipped.push({ name: peer.name, reason });
     conflicts ||= reason !== undefined;
   }
+  for (const peer of chosen.values()) {
+    if (peer.singles.length === 0) continue;
+    const singles = peer.singles.filter((single) => {
+      const reason = taken.refuseSingle(peer, single);
+      if (reason !== undefined) skipped.push({ name: peer.name, reason });
+      return reason === undefined;
+    });
+    if (singles.length === peer.singles.length) continue;
+    chosen.set(peer.name, { ...peer, singles });
+    conflicts = true;
+  }
   return { chosen, skipped, conflicts };
 };
 
@@ -79,13 +92,21 @@ const factsOf = (node: OverlayNode): Facts | string => {
   return facts;
 };
 
-const computeFacts = ({ name, addresses, podCIDRs }: OverlayNode): Facts | string => {
+const computeFacts = ({ name, addresses, podCIDRs, podAddresses = [] }: OverlayNode): Facts | string => {
   if (podCIDRs.length === 0) return 'it has no pod prefix';
-  const facts: Facts = { name, mac: vtepMac(name), addresses: [], prefixes: [], gateways: { 4: '', 6: '' } };
+  const facts: Facts = {
+    ...{ name, mac: vtepMac(name), addresses: [], prefixes: [], singles: [] },
+    gateways: { 4: '', 6: '' },
+  };
   for (const text of podCIDRs) {
     const prefix = readPodPrefix(text);
     if (typeof prefix === 'string') return `its pod prefix ${text} ${prefix}`;
     facts.prefixes.push(prefix);
+  }
+  for (const text of podAddresses) {
+    const single = readPodPrefix(text);
+    if (typeof single === 'string') return `its pod address ${text} ${single}`;
+    facts.singles.push(single);
   }
   for (const text of addresses) {
     const address = readNodeAddress(text);
@@ -104,6 +125,10 @@ class Taken {
   readonly #macs = new Map<string, string>();
   readonly #prefixes = new PrefixIndex<{ text: string; holder: string }>();
   readonly #hosts = new PrefixIndex<string>();
+  /** By the text of the address. */
+  readonly #singles = new Map<string, string>();
+  /** The VTEPs' addresses, as host prefixes. */
+  readonly #gateways = new Set<string>();
 
   constructor(own: OverlayNode, underlay: Underlay, candidates: readonly Peer[]) {
     this.#macs.set(vtepMac(own.name), THIS_NODE);
@@ -111,6 +136,7 @@ class Taken {
       const prefix = readPodPrefix(text);
       if (typeof prefix !== 'string') this.#prefixes.add(prefix.cidr, { text, holder: THIS_NODE });
     }
+    for (const text of own.podAddresses ?? []) this.#singles.set(text, THIS_NODE);
     this.#addHost(underlay.address, THIS_NODE);
     for (const { address, name } of candidates) this.#addHost(address, name);
   }
@@ -122,6 +148,20 @@ class Taken {
     this.#names.add(peer.name);
     this.#macs.set(peer.mac, peer.name);
     for (const { cidr, text } of peer.prefixes) this.#prefixes.add(cidr, { text, holder: peer.name });
+    if (peer.gateways[4] !== '') this.#gateways.add(`${peer.gateways[4]}/32`);
+    return undefined;
+  }
+
+  /** Why a single address of a peer cannot be used; else it is taken. */
+  refuseSingle({ name, gateways }: Peer, { text, cidr }: PodPrefix): string | undefined {
+    const host = this.#hosts.overlapping(cidr);
+    if (host !== undefined) return `its pod address ${text} is the underlay address of ${quoted(host)}`;
+    const holder = this.#singles.get(text);
+    if (holder !== undefined) return `its pod address ${text} is at ${quoted(holder)}, too`;
+    if (cidr.prefixLength !== bitsOf(cidr.family)) return `its pod address ${text} is a whole prefix`;
+    if (gateways[cidr.family] === '') return `its pod address ${text} needs an IPv4 prefix of that node, too`;
+    if (this.#gateways.has(text)) return `its pod address ${text} is that of a VTEP`;
+    this.#singles.set(text, name);
     return undefined;
   }
 

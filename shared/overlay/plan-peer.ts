@@ -4,7 +4,7 @@ import type { Peer } from './peers.ts';
 import type { OverlayMode, PeerState, SkippedPeer, Underlay } from './types.ts';
 
 /**
- * Adds to `entries` what leads to a peer: a route for each of its prefixes, and for what is encapsulated a
+ * Adds to `entries` what leads to a peer: a route for each of its prefixes and single addresses, and for what is encapsulated a
  * neighbour of each family and an FDB entry. A prefix is routed directly when the peer has an address of
  * its family within a subnet of the underlay's device.
  */
@@ -18,7 +18,7 @@ export const planPeer = (
   const reached: string[] = [];
   const skipped: SkippedPeer[] = [];
   let encapsulated = false;
-  for (const { text, cidr } of peer.prefixes) {
+  for (const { text, cidr } of [...peer.prefixes, ...peer.singles]) {
     const { family } = cidr;
     const neighbour = subnets && addressWithin(peer, family, subnets);
     if (neighbour !== undefined) {

@@ -164,3 +164,48 @@ test('of peers that overlap, the first by name keeps its prefix, in whatever ord
     ]);
   }
 });
+
+describe('a single address of a peer', () => {
+  const routes = (nodes: OverlayNode[]) => entriesOf(plan(nodes)).routes;
+
+  test('has a route of its own, also within a prefix of another node, or of this one', () => {
+    const podAddresses = ['10.244.2.7/32', '10.244.1.9/32', 'fd00:244:2::7/128'];
+    const planned = plan([own, node(2), node(3, { podAddresses })]);
+    expect(planned.skipped).toEqual([]);
+    expect(entriesOf(planned).routes).toEqual(
+      expect.arrayContaining([
+        '10.244.2.0/24 10.244.2.0 vtep',
+        '10.244.2.7/32 10.244.3.0 vtep',
+        '10.244.1.9/32 10.244.3.0 vtep',
+        `fd00:244:2::7/128 ${linkLocalOf(vtepMac('n3'))} vtep`,
+      ]),
+    );
+  });
+
+  test('is not routed away from this node, nor from who comes first', () => {
+    const here = { ...own, podAddresses: ['10.244.3.5/32'] };
+    const nodes = [
+      here,
+      node(2, { podAddresses: ['10.244.9.9/32'] }),
+      node(3, { podAddresses: ['10.244.9.9/32', '10.244.3.5/32'] }),
+    ];
+    const planned = planOverlay(here, nodes, settings, underlay);
+    expect(planned.skipped).toEqual([
+      { name: 'n3', reason: 'its pod address 10.244.9.9/32 is at the node "n2", too' },
+      { name: 'n3', reason: 'its pod address 10.244.3.5/32 is at this node, too' },
+    ]);
+    expect(planned.entries.routes.get('10.244.9.9/32')?.via).toBe('10.244.2.0');
+    expect(planned.entries.routes.has('10.244.3.5/32')).toBe(false);
+    expect(planned.entries.routes.has('10.244.3.0/24')).toBe(true);
+  });
+
+  test.for([
+    ['198.51.100.2/32', 'its pod address 198.51.100.2/32 is the underlay address of the node "n2"'],
+    ['10.244.2.0/32', 'its pod address 10.244.2.0/32 is that of a VTEP'],
+    ['10.244.2.0/25', 'its pod address 10.244.2.0/25 is a whole prefix'],
+  ] as const)('%s is refused, and nothing else of the node', ([single, reason]) => {
+    const nodes = [node(2), node(3, { podAddresses: [single] })];
+    expect(plan(nodes).skipped).toEqual([{ name: 'n3', reason }]);
+    expect(routes(nodes)).toEqual(routes([node(2), node(3)]));
+  });
+});

@@ -6,6 +6,11 @@ export interface OverlayNode {
   addresses: string[];
   /** The prefixes of its pods, in CIDR notation, of any family. The first of a family names its VTEP. */
   podCIDRs: string[];
+  /**
+   * Single addresses of its pods as host prefixes (10.244.1.5/32), which unlike prefixes may lie within a prefix of
+   * another node: that of a pod which took its address along.
+   */
+  podAddresses?: string[];
 }
 
 /** How a peer's pods are reached: encapsulated always, never, or only where the peer is not a neighbour. */

@@ -137,7 +137,7 @@ test('an entry that is wrong is left out alone, and told of', async () => {
   expect(await metric(node, 'podwire_agent_registry_refused')).toBe(1);
   await node.stopAgent();
   const warnings = logLines(await agent.outcome).filter(({ level }) => level === 'warn');
-  expect(warnings).toEqual([expect.objectContaining({ msg: 'an entry of the registry is left out' })]);
+  expect(warnings).toEqual([expect.objectContaining({ msg: 'an entry is left out' })]);
 });
 
 test('the file may be written in place, by a link as in a ConfigMap, and in a directory of its own', async () => {
