@@ -4,15 +4,14 @@ import type { Finding } from './finding.ts';
 import { findingObject } from './finding.ts';
 import { findIpamNetwork, type IpamFlags } from './network.ts';
 import { print } from './print.ts';
-import { findingsOf, type Survey, survey } from './survey.ts';
+import { confirmedFindings, type Survey } from './survey.ts';
 
 export type CheckFlags = IpamFlags & { knownNode?: string[]; minAge: number };
 
 /** Whether datastore, node and kernel agree. Throws ReportedFailure when they do not, or the datastore is away. */
 export const check = async (flags: CheckFlags): Promise<void> => {
   const { node } = findIpamNetwork(flags).cluster;
-  const seen = await survey(node, flags.knownNode);
-  const findings = findingsOf(node, seen, flags.minAge * 1000);
+  const { seen, findings } = await confirmedFindings(node, flags.minAge * 1000, flags.knownNode);
   const { unreachable } = seen;
   print(
     flags,

@@ -1,3 +1,4 @@
+import { toCniError } from '../../shared/cni/errors.ts';
 import { heldUntil } from '../../shared/ipam/fixed.ts';
 import { maintain } from '../../shared/ipam/maintain.ts';
 import type { IpamNode } from '../../shared/ipam/node.ts';
@@ -10,7 +11,7 @@ import type { Finding } from './finding.ts';
 import { freeHere } from './free.ts';
 import { findIpamNetwork, type IpamFlags } from './network.ts';
 import { print } from './print.ts';
-import { findingsOf, type Survey, survey } from './survey.ts';
+import { confirmedFindings, type Survey } from './survey.ts';
 
 export type GcFlags = IpamFlags & { knownNode?: string[]; dryRun?: boolean };
 
@@ -36,8 +37,7 @@ export interface Collected {
  */
 export const gc = async (flags: GcFlags): Promise<void> => {
   const { node } = findIpamNetwork(flags).cluster;
-  const seen = await survey(node);
-  const findings = findingsOf(node, seen, 0);
+  const { seen, findings } = await confirmedFindings(node, 0);
   const leaked = findings.flatMap(({ gc: isSafe, leaked: held }) =>
     isSafe && held !== undefined ? [held] : [],
   );
@@ -52,14 +52,11 @@ export const gc = async (flags: GcFlags): Promise<void> => {
   try {
     const collected = { freed, ...(await maintain(node, new Set(flags.knownNode ?? []))) };
     print(flags, { dryRun: false, ...collected }, () => renderCollected(collected, false, styleFor(1)));
-  } catch (error) {
-    if (freed.length === 0 || seen.unreachable === undefined) throw error;
-    print(
-      flags,
-      { dryRun: false, freed, error: seen.unreachable.message },
-      () => `freed ${freed.join(', ')}\n`,
-    );
-    writeErr(renderError(seen.unreachable, styleFor(2)));
+  } catch (thrown) {
+    if (freed.length === 0) throw thrown;
+    const error = toCniError(thrown);
+    print(flags, { dryRun: false, freed, error: error.message }, () => `freed ${freed.join(', ')}\n`);
+    writeErr(renderError(error, styleFor(2)));
     throw new ReportedFailure();
   }
 };

@@ -121,7 +121,7 @@ const harmOfBlock = (
   if (isGone(ipam, blockValue(record), nodes)) return [];
   if (isOwn(ipam, record) && heldHere === 0) return [];
   const reason = isOwn(ipam, record)
-    ? `${heldHere} addresses are held here`
+    ? `${heldHere === 1 ? 'an address is' : `${heldHere} addresses are`} held here`
     : nodes?.has(node) === true
       ? 'the node is there'
       : 'the node is not known to be gone for long enough';

@@ -22,26 +22,26 @@ export const renderPools = (
         label: 'pools',
         rows: withBars(
           pools.map(({ pool, cidr, disabled, claimed, blocks, nodes, fixed, kept }) => ({
-            before: [pool, cidr],
+            before: [disabled ? `${pool} (disabled)` : pool, cidr],
             part: claimed,
             whole: blocks,
             after: [
               claimed === null ? `of ${count(blocks, 'block')}` : `${claimed} of ${count(blocks, 'block')}`,
               nodes === null ? '' : count(nodes, 'node'),
-              fixed === null || kept === null
-                ? ''
-                : `${fixed} fixed${kept > 0 ? `, ${kept} of them kept` : ''}`,
-              disabled ? 'disabled' : '',
+              fixed === null || kept === null ? '' : `${fixed} fixed${kept > 0 ? ` (${kept} kept)` : ''}`,
             ],
           })),
+          refused.length > 0 ? leftOut : 'pools',
           surroundings,
         ),
       },
-      { label: 'left out', rows: refused.map(({ pool, reason }) => [pool, reason]) },
+      { label: leftOut, rows: refused.map(({ pool, reason }) => [pool, reason]) },
       { label: '', rows: pools.length + refused.length === 0 ? [['there are no pools']] : [] },
     ],
     surroundings.style,
   );
+
+const leftOut = 'left out';
 
 /** Each node's blocks; of this node with the share of its addresses that is in use, as a bar, for each block. */
 export const renderNodes = (nodes: readonly NodeAccount[], surroundings: Surroundings): string => {
@@ -55,7 +55,7 @@ export const renderNodes = (nodes: readonly NodeAccount[], surroundings: Surroun
   );
   return renderSections(
     [
-      { label: 'this node', rows: withBars(here, surroundings) },
+      { label: 'this node', rows: withBars(here, 'this node', surroundings) },
       {
         label: 'nodes',
         rows: nodes
@@ -125,25 +125,42 @@ interface BarRow {
   after: string[];
 }
 
-/** Rows with a bar that takes what the other cells leave of the columns. Left out where that is too little. */
-const withBars = (rows: readonly BarRow[], { columns, style, bar: barStyle }: Surroundings): string[][] => {
-  const others = rows.map(({ before, after }) => [...before, '100 %', ...after]);
-  const widths = (others[0] ?? []).map((_, column) =>
-    Math.max(...others.map((cells) => Bun.stringWidth(cells[column] ?? ''))),
-  );
-  const taken = widths.reduce((sum, width) => sum + (width > 0 ? width + gap : 0), labelWidth);
-  const width = Math.min(longestBar, columns - taken - gap);
-  return rows.map(({ before, part, whole, after }) => {
-    const share = percent(part ?? 0, part === null ? 0 : whole).padStart(5);
-    if (width < shortestBar) return [...before, share, ...after];
-    const colour = part !== null && part >= whole * 0.9 ? style.red : style.green;
-    return [...before, part === null ? '' : colour(bar(part, whole, width, barStyle)), share, ...after];
-  });
+/**
+ * Rows with a bar that takes what the other cells leave of the columns. Where that is too little, the last cells go, the
+ * least important ones; where not even that is enough, there is no bar, and all cells.
+ */
+const withBars = (
+  rows: readonly BarRow[],
+  label: string,
+  { columns, style, bar: barStyle }: Surroundings,
+): string[][] => {
+  const cells = Math.max(0, ...rows.map(({ after }) => after.length));
+  for (let kept = cells; kept > 0; kept--) {
+    const width = Math.min(longestBar, columns - widthWithout(rows, label, kept) - gap);
+    if (width < shortestBar) continue;
+    return rows.map(({ before, part, whole, after }) => {
+      const colour = part !== null && part >= whole * 0.9 ? style.red : style.green;
+      const drawn = part === null ? '' : colour(bar(part, whole, width, barStyle));
+      return [...before, drawn, share(part, whole), ...after.slice(0, kept)];
+    });
+  }
+  return rows.map(({ before, part, whole, after }) => [...before, share(part, whole), ...after]);
 };
 
+/** The columns of all but the bar, when so many of the cells behind it are kept. */
+const widthWithout = (rows: readonly BarRow[], label: string, kept: number): number => {
+  const lines = rows.map(({ before, after }) => [...before, share(1, 1), ...after.slice(0, kept)]);
+  const widths = (lines[0] ?? []).map((_, column) =>
+    Math.max(...lines.map((cells) => Bun.stringWidth(cells[column] ?? ''))),
+  );
+  return widths.reduce((sum, width) => sum + width + gap, gap + label.length);
+};
+
+const share = (part: number | null, whole: number): string =>
+  percent(part ?? 0, part === null ? 0 : whole).padStart('100 %'.length);
+
 const gap = 2;
-const labelWidth = 2 + 'this node'.length + gap;
-const shortestBar = 6;
+const shortestBar = 10;
 const longestBar = 40;
 
 /** Numbers that nobody reads, as those of blocks in IPv6 pools are, as powers of two: they are such. */

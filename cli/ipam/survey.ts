@@ -44,7 +44,34 @@ export const survey = async (ipam: IpamNode, knownNodes: readonly string[] = [])
   };
 };
 
-/** What is wrong, the worst kinds first, and by address. */
+/**
+ * What is wrong, and stays so: pods come and go while datastore, node and kernel are looked at one after the other, so
+ * that only what a second look a little later finds again counts. Throws as `survey`.
+ */
+export const confirmedFindings = async (
+  ipam: IpamNode,
+  minAgeMs: number,
+  knownNodes: readonly string[] = [],
+): Promise<{ seen: Survey; findings: Finding[] }> => {
+  const first = await survey(ipam, knownNodes);
+  const before = findingsOf(ipam, first, minAgeMs);
+  if (before.length === 0) return { seen: first, findings: before };
+  await Bun.sleep(betweenLooksMs);
+  const seen = await survey(ipam, knownNodes);
+  return { seen, findings: inBoth(before, findingsOf(ipam, seen, minAgeMs)) };
+};
+
+/** Longer than a DEL is between freeing an address and taking it off the pod. */
+const betweenLooksMs = 200;
+
+/** Those of the second look that the first had, too. */
+export const inBoth = (first: readonly Finding[], second: readonly Finding[]): Finding[] => {
+  const identity = ({ code, subject, leaked }: Finding) => `${code} ${subject} ${leaked?.identity ?? ''}`;
+  const known = new Set(first.map(identity));
+  return second.filter((finding) => known.has(identity(finding)));
+};
+
+/** What is wrong, the worst kinds first. */
 export const findingsOf = (
   ipam: IpamNode,
   { local, remote, kernel, attachments, nodes }: Survey,

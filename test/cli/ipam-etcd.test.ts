@@ -16,7 +16,7 @@ beforeEach(async (context) => {
   etcd = await EtcdServer.start();
   node = await IpamHost.create();
   const { endpoints, tls } = etcd.options;
-  const datastore = { type: 'etcd', endpoints, caFile: tls.ca, certFile: tls.cert, keyFile: tls.key };
+  const datastore = { type: 'etcd', endpoints, ...tls };
   node.configure({ datastore, pools: undefined });
   await put('pools/all', { cidr: '10.217.0.0/24', blockSize: 29 });
 });

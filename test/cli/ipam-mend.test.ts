@@ -189,7 +189,7 @@ describe('release', () => {
     node.record('blocks/10-219-1-64-26', block);
     const refused = await node.ipam('release', '--node', 'n9');
     expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('not known to be gone') });
-    expect((await node.ipam('release', '--node', 'n1')).stderr).toContain('1 addresses are held here');
+    expect((await node.ipam('release', '--node', 'n1')).stderr).toContain('an address is held here');
     node.record('blocks/10-219-1-64-26', { ...block, missingSince: longAgo });
     node.record('addresses/10-219-1-200', {
       ...gone,
