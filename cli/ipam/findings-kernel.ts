@@ -36,7 +36,7 @@ const ofHeld = (held: HeldAddress, local: LocalView, context: KernelContext): Fi
   if (place !== undefined) {
     return typeof own === 'number' && own !== place.inode ? [elsewhere(held, place, local, context)] : [];
   }
-  if (own === 'gone') return [netnsGone(held, context)];
+  if (own === 'gone' || own === 'file') return [netnsGone(held, context)];
   const isYoung = context.now - madeAt(held) < context.minAgeMs;
   return typeof own === 'number' && !isYoung && !isSeen(held.address, kernel) ? [unused(held)] : [];
 };
@@ -63,10 +63,12 @@ const netnsGone = (held: HeldAddress, { kernel, attachments }: KernelContext): F
       ? `but the host has its interface ${device}`
       : kernel.hostRoutes.some(({ address }) => address === held.address)
         ? 'but the host has a route to it'
-        : // A process id is only what the processes that are seen here say.
-          netns.startsWith('/proc/')
-          ? 'but only a process led to it'
-          : undefined;
+        : kernel.places.get(netns) === 'file'
+          ? 'but a file is in its place, which may be a netns that is not seen from here'
+          : // A process id is only what the processes that are seen here say.
+            netns.startsWith('/proc/')
+            ? 'but only a process led to it'
+            : undefined;
   if (doubt === undefined) {
     return {
       ...base,

@@ -201,6 +201,12 @@ describe('the kernel', () => {
       ['netns-gone 10.1.0.1'],
     ],
     [
+      'has a file in the place of the netns',
+      one,
+      kernelView({}, { places: new Map([[netns, 'file']]) }),
+      ['netns-gone 10.1.0.1'],
+    ],
+    [
       'cannot tell whether the netns is there',
       one,
       kernelView({}, { places: new Map([[netns, 'unknown']]) }),

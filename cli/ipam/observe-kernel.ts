@@ -7,8 +7,11 @@ import { isOwnNetns, type Netns, openNetnsIfPresent } from '../../shared/kernel/
 import { readRoutes } from '../../shared/kernel/route.ts';
 import { ROUTE_PROTOCOL } from '../../shared/overlay/entries.ts';
 
-/** Where a path leads: to the netns of an inode, to the host's own, to nothing, or it cannot be told. */
-export type NetnsPlace = number | 'host' | 'gone' | 'unknown';
+/**
+ * Where a path leads: to the netns of an inode, to the host's own, to nothing, to a file that is no netns (or is one
+ * where mounts of the host are seen), or it cannot be told.
+ */
+export type NetnsPlace = number | 'host' | 'gone' | 'file' | 'unknown';
 
 export interface FoundAddress {
   address: string;
@@ -42,7 +45,7 @@ export const observeKernel = (paths: readonly string[]): KernelView => {
   for (const path of new Set([...paths, ...namedNetns()])) {
     const netns = openQuietly(path);
     if (netns === undefined || netns === 'unknown') {
-      places.set(path, netns ?? (isCertainlyGone(path) ? 'gone' : 'unknown'));
+      places.set(path, netns ?? placeOfNone(path));
       continue;
     }
     try {
@@ -68,11 +71,11 @@ const netnsDirectory = '/run/netns';
 
 const namedNetns = (): string[] => namesIn(netnsDirectory).map((name) => `${netnsDirectory}/${name}`);
 
-/**
- * Nothing is at the path. In a container that does not see the host's directory of netns nothing ever is; and what
- * is below /proc/<pid> depends on whose processes are seen.
- */
-const isCertainlyGone = (path: string): boolean => path.startsWith('/proc/') || existsSync(dirname(path));
+/** In a container that does not see the host's directory of netns nothing ever is there. */
+const placeOfNone = (path: string): NetnsPlace => {
+  if (existsSync(path)) return 'file';
+  return path.startsWith('/proc/') || existsSync(dirname(path)) ? 'gone' : 'unknown';
+};
 
 const openQuietly = (path: string): Netns | 'unknown' | undefined => {
   try {

@@ -80,7 +80,7 @@ const harmOfHeld = (held: HeldAddress, { kernel }: Survey, names: ReadonlyMap<st
     return [`${who} uses ${address}: another pod can get the same address, and both lose traffic.`];
   if (isStale || place === 'gone') return [];
   return [
-    netns === undefined || place === 'unknown'
+    netns === undefined || place === 'unknown' || place === 'file'
       ? `${who} holds ${address}, and whether it lives is not known: if it does, another pod can get the same address.`
       : `${who} holds ${address}, and its netns ${netns} is there: its ADD may be at work, or it uses the address in a way that is not seen.`,
   ];
