@@ -1,5 +1,5 @@
 import { isObject } from '../cni/fields.ts';
-import { readFileSync } from '../kernel/files.ts';
+import { existsSync, readFileSync } from '../kernel/files.ts';
 import { failedWith, ioFailure } from '../store/io-failure.ts';
 import { writeWhole } from '../store/whole-file.ts';
 import type { Labels } from './records.ts';
@@ -14,6 +14,8 @@ export interface ClusterFacts {
 /** The facts that the agent left; none where it did not run. Throws CniError 5. */
 export const readClusterFacts = (dataDir: string): ClusterFacts => {
   const file = fileIn(dataDir);
+  // Asked first, as an error costs an ADD more than the question.
+  if (!existsSync(file)) return { nodeLabels: {}, namespaces: {} };
   try {
     const json: unknown = JSON.parse(readFileSync(file));
     if (isObject(json) && isObject(json.nodeLabels) && isObject(json.namespaces)) {

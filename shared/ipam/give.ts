@@ -43,6 +43,21 @@ export const givable = (state: NodeState, { cidr, pool }: OwnBlock, ownSubnet: b
   return freelyGiven(pool, cidr, ownSubnet).flatMap((span) => subtract(span, fixed));
 };
 
+/** Whether more than `count` addresses can still be given of some blocks; those claimed last, which have most, first. */
+export const hasMoreFree = (
+  store: ReservationStore,
+  state: NodeState,
+  blocks: readonly OwnBlock[],
+  ownSubnet: boolean,
+  count: number,
+): boolean => {
+  let free = 0;
+  for (let index = blocks.length - 1; index >= 0 && free <= count; index--) {
+    free += countFree(store, state, blocks.slice(index, index + 1), ownSubnet);
+  }
+  return free > count;
+};
+
 /** How many addresses can still be given of some blocks. */
 export const countFree = (
   store: ReservationStore,

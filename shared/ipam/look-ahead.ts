@@ -1,7 +1,7 @@
 import type { ReservationStore } from '../store/reservations/store.ts';
 import { type Asker, choosePools } from './choose.ts';
 import { claimBlock } from './claim.ts';
-import { countFree, ownBlocks } from './give.ts';
+import { hasMoreFree, ownBlocks } from './give.ts';
 import { type IpamNode, poolsOf, withNode, withRemote } from './node.ts';
 import type { NodeState } from './node-state.ts';
 import type { Pool } from './pool.ts';
@@ -23,10 +23,10 @@ export const runningLow = (
   const { pools } = choosePools(poolsOf(ipam, state).pools, asker);
   return ([4, 6] as const).flatMap((family) => {
     const suitable = pools.filter(({ cidr }) => cidr.family === family);
-    const used = suitable.find((pool) => ownBlocks(state, [pool]).length > 0);
+    const used = suitable.find((pool) => state.blocks.some((block) => block.pool === pool.name));
     if (used === undefined) return [];
-    const free = countFree(store, state, ownBlocks(state, [used]), ipam.ownSubnet);
-    return free <= lowMark(used) ? [used] : [];
+    const isEnough = hasMoreFree(store, state, ownBlocks(state, [used]), ipam.ownSubnet, lowMark(used));
+    return isEnough ? [] : [used];
   });
 };
 

@@ -87,25 +87,37 @@ export const readState = (directory: string, node: string, datastore: string): N
 export const readAnyState = (directory: string): NodeState | undefined => parse(fileIn(directory));
 
 /**
- * Writes a state so that it survives a power failure: an old one could hold a block that was returned. Throws
- * CniError 5.
+ * Writes a state. Where the one before it must never be read again, it survives a power failure: that one could hold a
+ * block that was returned since, or give an address that was fixed for somebody since. What else a state says is found
+ * again by the next sync, so that a block is claimed without waiting for the disk. Throws CniError 5.
  */
-export const writeState = (directory: string, state: NodeState): void => {
+export const writeState = (directory: string, state: NodeState, before?: NodeState): void => {
+  const isDurable = before === undefined || outdates(state, before);
   const file = fileIn(directory);
   const temporary = `${directory}/.state.json`;
   try {
     const fd = openTemporary(temporary);
     try {
       writeFully(fd, `${JSON.stringify(state)}\n`);
-      fsyncSync(fd);
+      if (isDurable) fsyncSync(fd);
     } finally {
       closeSync(fd);
     }
     renameSync(temporary, file);
-    syncDirectory(directory);
+    if (isDurable) syncDirectory(directory);
   } catch (error) {
     throw ioFailure(`write ${file}`, error);
   }
+};
+
+/**
+ * Whether a node that went on from `before` could give what is another's: it has a block that `state` has not, or other
+ * notes of fixed addresses in a block that both have.
+ */
+export const outdates = (state: NodeState, before: NodeState): boolean => {
+  const blocks = new Set(state.blocks.map(({ cidr }) => cidr));
+  if (before.blocks.some(({ cidr }) => !blocks.has(cidr))) return true;
+  return JSON.stringify(state.fixed) !== JSON.stringify(before.fixed);
 };
 
 const fileIn = (directory: string): string => `${directory}/state.json`;

@@ -45,7 +45,7 @@ export const withNode = <T>(
       const state = readState(directory, ipam.node, ipam.datastore);
       const before = JSON.stringify(state);
       const result = body(store, state);
-      if (JSON.stringify(state) !== before) writeState(directory, state);
+      if (JSON.stringify(state) !== before) writeState(directory, state, JSON.parse(before));
       return result;
     },
     { ...ipam.options, ...options },
@@ -71,8 +71,18 @@ export const withRemote = <T>(
   );
 
 /** The pools in force: the configuration's, or as the datastore had them when it was last asked. */
-export const poolsOf = (ipam: IpamNode, state: NodeState): { pools: Pool[]; refused: RefusedPool[] } =>
-  parsePools(ipam.pools ?? state.pools);
+export const poolsOf = (ipam: IpamNode, state: NodeState): { pools: Pool[]; refused: RefusedPool[] } => {
+  const values = ipam.pools ?? state.pools;
+  let parsed = parsedPools.get(values);
+  if (parsed === undefined) {
+    parsed = parsePools(values);
+    parsedPools.set(values, parsed);
+  }
+  return parsed;
+};
+
+/** An ADD needs them several times. Lists of pools are replaced, never changed. */
+const parsedPools = new WeakMap<object, { pools: Pool[]; refused: RefusedPool[] }>();
 
 /** What the order of a node's candidates is derived from. */
 export const seedOf = ({ node, network }: IpamNode): string => `${node}/${network}`;

@@ -127,9 +127,11 @@ class Run {
     this.#plan = plan;
     this.#random = randomFrom(plan.seed);
     this.#names = Array.from({ length: plan.nodes }, (_, index) => `n${index}`);
+    const mostDeaths = Math.ceil((2 * plan.kills) / plan.processes);
     this.#processes = Array.from(
       { length: plan.processes },
-      (_, index) => new NodeProcess(ground.access, ground.directory, plan.seed + 1000 * (index + 1)),
+      (_, index) =>
+        new NodeProcess(ground.access, ground.directory, plan.seed + 1000 * (index + 1), mostDeaths),
     );
   }
 

@@ -16,7 +16,11 @@ const longestDelayMs = 4;
 const longestLatenessMs = 400;
 
 /** The datastore as nodes reach it over a bad network, in processes that die; good as soon as `isCalm` says so. */
-export const throughFaults = (datastore: Datastore, random: Random, isCalm: () => boolean): Datastore => {
+export const throughFaults = (
+  datastore: Datastore,
+  random: Random,
+  { isCalm, mayDie }: { isCalm: () => boolean; mayDie: boolean },
+): Datastore => {
   const call = async <T>(isWrite: boolean, run: () => Promise<T>): Promise<T> => {
     if (isCalm()) return run();
     let lot = random() * 1000;
@@ -24,7 +28,7 @@ export const throughFaults = (datastore: Datastore, random: Random, isCalm: () =
       lot -= chance;
       return lot < 0;
     };
-    if (drawn(perThousand.death)) return die(random, run);
+    if (mayDie && drawn(perThousand.death)) return die(random, run);
     if (drawn(perThousand.cut)) throw lost('the node is cut off');
     await Bun.sleep(random() * longestDelayMs);
     if (isWrite && drawn(perThousand.late)) {

@@ -38,8 +38,8 @@ const serve = async (): Promise<void> => {
     // The end of stdin reads as an empty line.
     if (line === '') break;
     if (cluster === undefined) {
-      const { access, directory, seed } = JSON.parse(line) as Setup;
-      const datastore = throughFaults(open(access), randomFrom(seed), () => isCalm);
+      const { access, directory, seed, mayDie } = JSON.parse(line) as Setup;
+      const datastore = throughFaults(open(access), randomFrom(seed), { isCalm: () => isCalm, mayDie });
       cluster = new SimulatedCluster(directory, datastore);
       continue;
     }

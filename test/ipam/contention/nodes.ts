@@ -25,16 +25,19 @@ export class NodeProcess {
   readonly #access: DatastoreAccess;
   readonly #directory: string;
   readonly #seed: number;
+  readonly #mostDeaths: number;
   readonly #pending = new Map<number, Pending>();
   #process: Bun.Subprocess<'pipe', 'pipe', 'inherit'> | undefined;
   #last = 0;
   #isCalm = false;
   #isClosed = false;
 
-  constructor(access: DatastoreAccess, directory: string, seed: number) {
+  /** After `mostDeaths` it no longer dies by itself: where calls are slow, nothing would ever be done else. */
+  constructor(access: DatastoreAccess, directory: string, seed: number, mostDeaths: number) {
     this.#access = access;
     this.#directory = directory;
     this.#seed = seed;
+    this.#mostDeaths = mostDeaths;
     this.#start();
   }
 
@@ -76,6 +79,7 @@ export class NodeProcess {
       access: this.#access,
       directory: this.#directory,
       seed: this.#seed + this.deaths,
+      mayDie: this.deaths < this.#mostDeaths,
     };
     this.#send(setup);
     if (this.#isCalm) this.#send({ id: 0, do: 'calm' });

@@ -12,6 +12,8 @@ export interface Setup {
   /** Where the nodes have their files: one directory each. */
   directory: string;
   seed: number;
+  /** Whether the process may die by itself, in the midst of a call to the datastore. */
+  mayDie: boolean;
 }
 
 /** Every further line. What is done is done as a plugin call or the agent does it. */
