@@ -22,9 +22,9 @@ export const measureEtcd = async (bin: string, adds: number, claims: number): Pr
     const etcd = {
       type: 'etcd',
       endpoints: server.endpoints,
-      caFile: ca,
-      certFile: cert,
-      keyFile: key,
+      ca,
+      cert,
+      key,
       prefix,
     };
     const add = async (node: string, containerId: string): Promise<number> => {

@@ -35,9 +35,6 @@ test('calls of the executable on six nodes are killed, as etcd is: no address tw
     ca,
     cert,
     key,
-    caFile: ca,
-    certFile: cert,
-    keyFile: key,
     prefix: '/killed',
   };
   const nodes = Array.from(
