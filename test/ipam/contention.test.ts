@@ -27,7 +27,12 @@ test.for(cases)(
   { timeout: 300_000 },
   async ({ lacking, on, size }, context) => {
     skipFor(context, lacking);
-    const contention: Contention = { ...size, blockSize: 28, seed: Math.floor(Math.random() * 1e9) };
+    const contention: Contention = {
+      ...size,
+      blockSize: 28,
+      patience: 180,
+      seed: Math.floor(Math.random() * 1e9),
+    };
     console.log(`seed ${contention.seed}`);
     const course = await on((ground) => contend(ground, contention));
     console.log(describeCourse(contention, course));

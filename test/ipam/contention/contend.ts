@@ -21,6 +21,8 @@ export interface Contention {
   kills: number;
   /** How often the datastore is killed and started again. */
   restarts: number;
+  /** How long a runtime goes on trying for one pod, in seconds. */
+  patience: number;
   seed: number;
 }
 
@@ -53,8 +55,6 @@ export interface Course {
 
 const tryAgainLater = 11;
 const addressUnavailable = 102;
-/** How long a runtime goes on trying for one pod. */
-const patienceMs = 180_000;
 /** It waits longer and longer between two tries. */
 const longestPauseMs = 2000;
 
@@ -305,7 +305,7 @@ class Run {
 
   /** Again and again, as a runtime does. */
   async #until(call: () => Promise<string[]>): Promise<string[]> {
-    const deadline = performance.now() + patienceMs;
+    const deadline = performance.now() + this.#plan.patience * 1000;
     for (let pauseMs = 10; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
       const answer = await this.#once(call, deadline);
       if (answer !== undefined) return answer;
@@ -330,7 +330,7 @@ class Run {
         if (error.code === addressUnavailable) this.course.exhausted++;
       } else throw error;
       if (performance.now() > deadline)
-        throw new Error(`still after ${patienceMs / 1000} s: ${error.message}`);
+        throw new Error(`still after ${this.#plan.patience} s: ${error.message}`);
       return undefined;
     }
   }

@@ -24,6 +24,7 @@ const { datastore, ...contention } = new Command('scripts/soak-ipam')
   .option('--wanderers <n>', 'pods with a sticky address that wander', count, 100)
   .option('--kills <n>', 'how often a process is killed from outside', count, 60)
   .option('--restarts <n>', 'how often the datastore is killed', count, 6)
+  .option('--patience <s>', 'how long to go on trying for one pod, seconds', count, 180)
   .option('--seed <n>', 'of everything that is random', count, Math.floor(Math.random() * 1e9))
   .parse()
   .opts<Contention & { datastore: string }>();
