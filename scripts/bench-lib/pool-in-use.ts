@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { stateDirectory } from '../../shared/ipam/node-state.ts';
 import { blockPath } from '../../shared/ipam/record-names.ts';
 import type { BlockValue } from '../../shared/ipam/records.ts';
@@ -10,10 +10,14 @@ import { clusterIpam, ipv4Prefix, networkName } from './scenarios.ts';
 const blockLength = 64;
 
 /**
- * Has that many addresses of cluster-ipam's pool in use: the claims of whole blocks in the datastore, by this node or by
- * a hundred others, and on this node a reservation for each address. The next ADD takes over what the datastore says.
+ * Has that many addresses of cluster-ipam's pool in use: a reservation for each on this node, which has the block, or the
+ * claims of whole blocks by a hundred other nodes. What is claimed elsewhere is taken over by the next ADD.
  */
 export const useAddresses = async (count: number, where: 'here' | 'elsewhere'): Promise<null> => {
+  if (where === 'here') {
+    reserveAddresses(`${clusterIpam.dataDir}/${networkName}`, ipv4Prefix, count);
+    return null;
+  }
   const datastore = createFileDatastore(clusterIpam.datastore);
   for (let index = 0; index * blockLength < count; index++) {
     const cidr = parseCidr(`${ipv4Prefix}.${index >> 2}.${(index & 3) * blockLength}/26`);
@@ -21,18 +25,13 @@ export const useAddresses = async (count: number, where: 'here' | 'elsewhere'): 
     const value: BlockValue = {
       cidr: formatCidr(cidr),
       pool: clusterIpam.pool,
-      node: where === 'here' ? clusterIpam.node : `other-node-${index % 100}`,
+      node: `other-node-${index % 100}`,
       network: networkName,
       claimedAt: new Date().toISOString(),
     };
     // The block that the node has already stays its own.
     await datastore.create(blockPath(cidr), value).catch(() => {});
   }
-  if (where === 'here') {
-    const reservations = `${clusterIpam.dataDir}/${networkName}`;
-    mkdirSync(reservations, { recursive: true });
-    reserveAddresses(reservations, ipv4Prefix, count);
-    rmSync(`${stateDirectory(clusterIpam.dataDir, networkName)}/state.json`, { force: true });
-  }
+  rmSync(`${stateDirectory(clusterIpam.dataDir, networkName)}/state.json`, { force: true });
   return null;
 };

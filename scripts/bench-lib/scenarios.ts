@@ -14,8 +14,8 @@ export interface Step {
   /** Addresses to reserve on disk before measuring, as that many ADDs would have left them. */
   reservations?: number;
   /**
-   * Addresses of cluster-ipam's pool to have in use before measuring, in blocks of 64: on this node, or in blocks of
-   * others, of which a node only knows that they are claimed.
+   * Addresses of cluster-ipam's pool to have in use before measuring: on this node in the one block that the pool is,
+   * or in blocks of 64 of other nodes, of which this one only knows that they are claimed.
    */
   poolInUse?: { addresses: number; where: 'here' | 'elsewhere' };
   /** Rounds to measure when `--runs` is the default; the others scale. */
@@ -216,10 +216,10 @@ export const scenarios: readonly Scenario[] = [
     ],
   },
   {
-    ...onePod('ipam-full', 'cluster-ipam called directly', {
+    ...onePod('ipam-full', 'cluster-ipam called directly, a block of 65,536', {
       ...bridge,
       type: 'cluster-ipam',
-      ipam: clusterIpamConfig,
+      ipam: { ...clusterIpamConfig, pools: [{ name: clusterIpam.pool, cidr: ipv4Subnet, blockSize: 16 }] },
     }),
     oursOnly: true,
     steps: [

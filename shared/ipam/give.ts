@@ -52,10 +52,13 @@ export const hasMoreFree = (
   count: number,
 ): boolean => {
   let free = 0;
-  for (let index = blocks.length - 1; index >= 0 && free <= count; index--) {
-    free += countFree(store, state, blocks.slice(index, index + 1), ownSubnet);
+  for (const block of blocks.toReversed()) {
+    for (const span of givable(state, block, ownSubnet)) {
+      free += store.countFree(span, count + 1 - free);
+      if (free > count) return true;
+    }
   }
-  return free > count;
+  return false;
 };
 
 /** How many addresses can still be given of some blocks. */

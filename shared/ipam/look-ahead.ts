@@ -7,11 +7,14 @@ import type { NodeState } from './node-state.ts';
 import type { Pool } from './pool.ts';
 import { syncNode } from './sync.ts';
 
-/** When a pool's blocks here have no more free addresses than this, the next block is claimed. */
+/** When a pool's blocks here have no more free addresses than this, an eighth of a block, the next one is claimed. */
 export const lowMark = ({ cidr, blockSize }: Pool): number => {
   const bits = cidr.family === 4 ? 32 : 128;
-  return Math.max(1, 2 ** (bits - blockSize) / 8);
+  return Math.min(mostKeptFree, Math.max(1, 2 ** (bits - blockSize) / 8));
 };
+
+/** Of a large block it need not be an eighth: one block more is claimed within milliseconds. */
+const mostKeptFree = 128;
 
 /** The pool of a family that will need a block soon: the first one for the pod, when it has few addresses left here. */
 export const runningLow = (

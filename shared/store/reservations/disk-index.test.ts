@@ -51,6 +51,9 @@ test('the index on disk answers as the one in memory does, whatever is added and
         // A second reader, without what the first one remembers.
         for (const index of [disk, new DiskIndex(directory)]) {
           expect(index.firstFree(span)).toBe(memory.firstFree(span));
+          for (const limit of [1, 5, 32])
+            expect(index.countFree(span, limit)).toBe(memory.countFree(span, limit));
+          expect(index.countFree(span, 99) + index.countUsed(span)).toBe(32);
           expect(index.all().sort(byAddress)).toEqual(memory.all().sort(byAddress));
           const owner = { containerId: `c${container}`, ifname: 'eth0' };
           expect(index.ownedBy(owner).sort(byAddress)).toEqual(memory.ownedBy(owner).sort(byAddress));

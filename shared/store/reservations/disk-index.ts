@@ -61,6 +61,21 @@ export class DiskIndex implements ReservationIndex {
     return count;
   }
 
+  countFree({ family, first, last }: Span, limit: number): number {
+    let count = 0;
+    for (let from = first; from <= last && count < limit; ) {
+      const length = Math.min(
+        READ_LENGTH - (Number(from & OFFSET_BITS) % READ_LENGTH),
+        Number(last - from) + 1,
+      );
+      const bytes = this.#readUsed({ family, value: from }, length);
+      for (let at = bytes.indexOf(0); at >= 0 && count < limit; at = bytes.indexOf(0, at + 1)) count++;
+      count += length - bytes.length;
+      from += BigInt(length);
+    }
+    return Math.min(count, limit);
+  }
+
   all(): Reservation[] {
     return listIfThere(`${this.#directory}/owners`).flatMap((shard) => parseRecords(this.#readShard(shard)));
   }

@@ -15,6 +15,8 @@ export interface ReservationIndex {
   firstFree(span: Span): bigint | undefined;
   /** How many addresses of the span have a file. */
   countUsed(span: Span): number;
+  /** How many addresses of the span have none; no more than `limit` are counted. */
+  countFree(span: Span, limit: number): number;
   all(): Reservation[];
   add(reservation: Reservation): void;
   remove(reservation: Reservation): void;
@@ -48,6 +50,13 @@ export class MemoryIndex implements ReservationIndex {
   countUsed({ family, first, last }: Span): number {
     let count = 0;
     for (const value of this.#used[family]) if (first <= value && value <= last) count++;
+    return count;
+  }
+
+  countFree({ family, first, last }: Span, limit: number): number {
+    let count = 0;
+    for (let value = first; value <= last && count < limit; value++)
+      if (!this.#used[family].has(value)) count++;
     return count;
   }
 

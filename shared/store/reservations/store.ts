@@ -82,6 +82,11 @@ export class ReservationStore {
     return this.#index.read((index) => index.countUsed(span));
   }
 
+  /** How many addresses of the span have no file; no more than `limit` are counted. */
+  countFree(span: Span, limit: number): number {
+    return this.#index.read((index) => index.countFree(span, limit));
+  }
+
   all(): Reservation[] {
     return this.#index.read((index) => index.all());
   }
