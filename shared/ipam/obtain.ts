@@ -416,7 +416,7 @@ const exhausted = (
     ErrorCode.addressUnavailable,
     `no free IPv${family} address: every block of the pools for this pod is claimed`,
     {
-      details: `${used.join('; ')}. Add a pool, enlarge one, or return blocks of nodes that are gone: podwire ipam gc.`,
+      details: `${used.join('; ')}. Add a pool, enlarge one, or return blocks of nodes that are gone: podwire ipam check says which.`,
     },
   );
 };
