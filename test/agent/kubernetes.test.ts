@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { isObject } from '../../shared/cni/fields.ts';
 import type { Lab } from '../nodes/lab/lab.ts';
 import { confDir, type LabNode } from '../nodes/lab/node.ts';
 import { nodeObject } from '../registry/node-object.ts';
@@ -10,10 +11,20 @@ import { ScriptedApiServer } from '../support/kubernetes/scripted-api-server.ts'
 import { requireTool } from '../support/needs.ts';
 import type { Running } from '../support/process.ts';
 import { waitUntil } from '../support/wait-until.ts';
-import { conflist, has, requireLab, twoNodes, vtepState, waitForReadiness } from './agent-lab.ts';
+import {
+  conflist,
+  has,
+  modeOf,
+  readText,
+  requireLab,
+  twoNodes,
+  vtepState,
+  waitForReadiness,
+} from './agent-lab.ts';
 import { tunnelTo } from './tunnel.ts';
 
 const NODES = '/api/v1/nodes';
+const IPAM = '/apis/ipam.podwire.dev/v1alpha1';
 
 let lab: Lab;
 let node: LabNode;
@@ -35,7 +46,7 @@ afterEach(async () => {
 });
 
 /** The agent as a DaemonSet starts it: its name by the environment, no other flag than the registry's. */
-const start = (): Running => {
+const start = (...args: string[]): Running => {
   const kubeconfig = join(authority.directory, 'kubeconfig');
   const entry = { 'certificate-authority': join(authority.directory, 'ca.crt'), server: server.url };
   const config = {
@@ -55,7 +66,7 @@ const start = (): Running => {
     '--health-address',
     '127.0.0.1:9090',
   ];
-  return node.host.start([`${podwireBin}/podwire`, 'agent', ...flags], {
+  return node.host.start([`${podwireBin}/podwire`, 'agent', ...flags, ...args], {
     env: { NODE_NAME: node.name, PATH: process.env.PATH ?? '' },
     timeout: 3_600_000,
   });
@@ -93,4 +104,42 @@ test('Node objects are peers; an API server that is away tears nothing down', {
   await waitForReadiness(node, 'fine again', ({ notes }) => notes.length === 0);
   server.objects.remove(NODES, 'n2');
   await waitUntil('the peer is gone', () => node.peers().length === 0);
+});
+
+test('cluster-ipam: plugins have labels and access, and a block is a prefix of its node', {
+  timeout: 90_000,
+}, async () => {
+  for (const { entry } of lab.nodes) {
+    const { metadata, ...object } = nodeObject(entry);
+    if (!isObject(metadata)) throw new Error('a Node has metadata');
+    server.objects.put(NODES, { ...object, metadata: { ...metadata, labels: { zone: 'a' } } });
+  }
+  server.objects.put('/api/v1/namespaces', {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name: 'team', labels: { tier: 'gold' } },
+  });
+  server.objects.put(`${IPAM}/podwirepools`, {
+    apiVersion: 'ipam.podwire.dev/v1alpha1',
+    kind: 'PodwirePool',
+    metadata: { name: 'gold' },
+    spec: { cidr: '10.77.0.0/16', nodeSelector: { matchLabels: { zone: 'a' } } },
+  });
+  const ipam = { type: 'cluster-ipam', datastore: { type: 'kubernetes' } };
+  const template = { cniVersion: '1.1.0', name: 'podwire', plugins: [{ type: 'vxlan', ipam }] };
+  writeFileSync(node.host.path('/run/template.json'), JSON.stringify(template));
+  start('--conflist-template', '/run/template.json', '--sync-interval', '1');
+  await waitForReadiness(node, 'ready', ({ ready }) => ready);
+  const facts = '/var/lib/podwire/ipam/.cluster.json';
+  await waitUntil('labels are known', () => has(node, facts) && has(node, `${confDir}/podwire.kubeconfig`));
+  expect(JSON.parse(readText(node, facts))).toEqual({
+    nodeLabels: { zone: 'a' },
+    namespaces: { team: { tier: 'gold' } },
+  });
+  expect(modeOf(node, `${confDir}/podwire.kubeconfig`)).toBe(0o600);
+  const { addresses } = await node.addPod('n1-a');
+  expect(addresses).toEqual([expect.stringMatching(/^10\.77\./)]);
+  const blocks = server.objects.all(`${IPAM}/podwireblocks`);
+  expect(blocks).toMatchObject([{ spec: { node: 'n1', network: 'podwire', pool: 'gold' } }]);
+  await waitUntil('the block is one of the node’s prefixes', () => node.state().podCIDRs.length === 3);
 });
