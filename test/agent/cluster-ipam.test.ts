@@ -127,8 +127,12 @@ test('a sticky pod that moves keeps its address and is reached there', { timeout
   expect(back.addresses).toEqual(before.addresses);
   await untilReached(lab, both(back));
   await waitUntil('no route of its own is left', () => !JSON.stringify(first.peers()).includes('/32"'));
+  // Looked at as often as the agent syncs.
+  await waitUntil(
+    'the metrics tell of two pods',
+    async () => (await metric(first, 'podwire_ipam_addresses_in_use{pool="default"}')) === 2,
+  );
   expect(await metric(first, 'podwire_ipam_blocks{pool="default"}')).toBe(1);
-  expect(await metric(first, 'podwire_ipam_addresses_in_use{pool="default"}')).toBe(2);
 });
 
 test('blocks of a node that is gone are reclaimed; the data path outlives etcd', {
