@@ -4,7 +4,7 @@ import { writeClusterFacts } from '../../shared/ipam/cluster-facts.ts';
 import { poolStatuses, publishPoolStatuses } from '../../shared/store/datastore/kubernetes-status.ts';
 import type { KubernetesAccess } from '../../shared/store/kubernetes/access.ts';
 import { createKubernetesClient } from '../../shared/store/kubernetes/client.ts';
-import { writeHostKubeconfig } from '../../shared/store/kubernetes/host-kubeconfig.ts';
+import { hostKubeconfigPath, writeHostKubeconfig } from '../../shared/store/kubernetes/host-kubeconfig.ts';
 import { FailureLog, type Log } from '../log.ts';
 import { pause } from '../pause.ts';
 import { watchClusterFacts } from '../registry/kubernetes-facts.ts';
@@ -63,7 +63,7 @@ export const publishStatuses = async (
 };
 
 const keepKubeconfig = async ({ access, log, confDir, signal }: KubernetesServices): Promise<void> => {
-  const path = `${confDir}/podwire.kubeconfig`;
+  const path = hostKubeconfigPath(confDir);
   const failures = new FailureLog(log, 'writing the kubeconfig of the plugins');
   while (!signal.aborted) {
     try {

@@ -180,7 +180,11 @@ describe('--once and --cleanup', () => {
       ]),
     );
     expect(done.removed).toEqual([]);
+    // It would hold a token, with the datastore in Kubernetes.
+    const kubeconfig = `${confDir}/podwire.kubeconfig`;
+    writeFileSync(node.host.path(kubeconfig), '{}');
     await node.cleanup();
+    expect(has(node, kubeconfig)).toBe(false);
     expect(leftovers(before, await snapshot(node.host))).toEqual(nothing);
     expect(has(node, conflist)).toBe(false);
     expect((await agentCommand(node, '--cleanup')).exitCode).toBe(0);

@@ -1,5 +1,5 @@
 import { CniError, ErrorCode } from '../../cni/errors.ts';
-import { readFileSync } from '../../kernel/files.ts';
+import { readFileSync, unlinkSync } from '../../kernel/files.ts';
 import { failedWith, ioFailure } from '../io-failure.ts';
 import { writeWhole } from '../whole-file.ts';
 import type { KubernetesAccess } from './access.ts';
@@ -18,6 +18,20 @@ export const writeHostKubeconfig = async (access: KubernetesAccess, path: string
     return true;
   } catch (error) {
     throw ioFailure(`write the kubeconfig ${path}`, error);
+  }
+};
+
+/** Where plugins look for it: beside the network configurations. */
+export const hostKubeconfigPath = (confDir: string): string => `${confDir}/podwire.kubeconfig`;
+
+/** Takes it away, as it holds a token; returns whether it was there. Throws CniError 5. */
+export const removeHostKubeconfig = (path: string): boolean => {
+  try {
+    unlinkSync(path);
+    return true;
+  } catch (error) {
+    if (failedWith(error, 'ENOENT', 'ENOTDIR')) return false;
+    throw ioFailure(`remove the kubeconfig ${path}`, error);
   }
 };
 
