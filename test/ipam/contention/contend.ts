@@ -221,7 +221,16 @@ class Run {
 
   /** One pod after the other on a node, as the kubelet does. */
   async #pods(node: string, count: number): Promise<void> {
-    for (let pod = 0; pod < count; ) {
+    // A third of the nodes' lanes are drained once: blocks become empty, go back, and are claimed by others.
+    let drainAt = this.#random() < 0.35 ? Math.ceil(this.#random() * count) : 0;
+    const own: string[] = [];
+    let reached = 0;
+    while (own.length < count) {
+      if (own.length === drainAt && drainAt > 0) {
+        drainAt = 0;
+        for (const former of own.splice(0)) await this.#del(node, former);
+        await this.#attempt({ do: 'maintain', node });
+      }
       const container = `c${++this.#containers}`;
       if (!(await this.#tryAdd(node, container))) {
         // Given up: the runtime makes a new sandbox.
@@ -231,8 +240,8 @@ class Run {
       if (this.#random() < 0.05) await this.#add(node, container);
       if (this.#random() < 0.02) await this.#attempt({ do: 'maintain', node });
       if (this.#random() < 0.15) await this.#del(node, container);
-      else {
-        pod++;
+      else if (own.push(container) > reached) {
+        reached = own.length;
         this.#progress();
       }
     }
