@@ -99,5 +99,7 @@ export const reaches = (from: Netns, address: string, size?: number): boolean =>
   const ipv6 = address.includes(':');
   const payload = size === undefined ? [] : ['-M', 'do', '-s', String(size - (ipv6 ? 48 : 28))];
   const args = ['-n', '-c', '1', '-W', '2', ...payload, address];
-  return from.run(() => runCommand('ping', args)).exitCode === 0;
+  const answers = (): boolean => from.run(() => runCommand('ping', args)).exitCode === 0;
+  // The kernel delivers to a new IPv6 address only some time after it was added.
+  return answers() || answers();
 };
