@@ -92,7 +92,8 @@ interface Holding {
   node: NodeName;
   container: string;
   addresses: string[];
-  key: string | undefined;
+  /** Of those that were given for a key: a container can have several, each by another key. */
+  keys: Record<string, string>;
 }
 
 class Model {
@@ -182,8 +183,8 @@ class Model {
       // Whoever comes with a key has it, also when an answer was lost: the pod is no longer where it was.
       if (wish.sticky !== undefined) {
         this.#forfeit(
-          (_, holder) =>
-            holder.key === wish.sticky && (holder.node !== name || holder.container !== container),
+          (address, holder) =>
+            holder.keys[address] === wish.sticky && (holder.node !== name || holder.container !== container),
         );
       }
       if (
@@ -201,10 +202,11 @@ class Model {
     if (wish.sticky !== undefined) {
       this.#forfeit(
         (address, holder) =>
-          holder.key === wish.sticky && given.includes(address) && holder.container !== container,
+          holder.keys[address] === wish.sticky && given.includes(address) && holder.container !== container,
       );
       this.#forfeit(
-        (address, holder) => holder.key === wish.sticky && given.includes(address) && holder.node !== name,
+        (address, holder) =>
+          holder.keys[address] === wish.sticky && given.includes(address) && holder.node !== name,
       );
     }
     const others = this.holdings.filter(
@@ -219,7 +221,9 @@ class Model {
     if (had !== undefined && wish.requested === undefined && wish.sticky === undefined)
       expect(had.addresses).toEqual(expect.arrayContaining(given));
     const addresses = [...new Set([...(had?.addresses ?? []), ...given])];
-    this.holdings = [...others, { node: name, container, addresses, key: wish.sticky ?? had?.key }];
+    const keys = { ...had?.keys };
+    if (wish.sticky !== undefined) for (const address of given) keys[address] = wish.sticky;
+    this.holdings = [...others, { node: name, container, addresses, keys }];
   }
 
   /** Nobody is refused for want of addresses while there is a block to claim. */
