@@ -116,6 +116,7 @@ class Model {
         this.#forget(({ node, container }) => node === step.node && container === `c${step.container}`);
         return;
       case 'collect': {
+        this.#forget(({ node, addresses }) => node === step.node && addresses.length === 0);
         const valid = this.holdings
           .filter(({ node }) => node === step.node)
           .map(({ container }) => container);
@@ -174,7 +175,8 @@ class Model {
   }
 
   async #add(name: NodeName, container: string, wish: Wish): Promise<void> {
-    const had = this.holdings.find((holding) => holding.node === name && holding.container === container);
+    const known = this.holdings.find((holding) => holding.node === name && holding.container === container);
+    const had = known?.addresses.length === 0 ? undefined : known;
     let given: string[];
     try {
       given = await this.cluster.node(name).add(container, wish);
@@ -221,7 +223,7 @@ class Model {
     if (had !== undefined && wish.requested === undefined && wish.sticky === undefined)
       expect(had.addresses).toEqual(expect.arrayContaining(given));
     const addresses = [...new Set([...(had?.addresses ?? []), ...given])];
-    const keys = { ...had?.keys };
+    const keys = { ...known?.keys };
     if (wish.sticky !== undefined) for (const address of given) keys[address] = wish.sticky;
     this.holdings = [...others, { node: name, container, addresses, keys }];
   }
@@ -259,12 +261,11 @@ class Model {
   }
 
   #forfeit(isLost: (address: string, holder: Holding) => boolean): void {
-    this.holdings = this.holdings
-      .map((holding) => ({
-        ...holding,
-        addresses: holding.addresses.filter((address) => !isLost(address, holding)),
-      }))
-      .filter(({ addresses }) => addresses.length > 0);
+    // What remains without an address still has its keys: perhaps nobody else took it over, and it is given again.
+    this.holdings = this.holdings.map((holding) => ({
+      ...holding,
+      addresses: holding.addresses.filter((address) => !isLost(address, holding)),
+    }));
   }
 }
 
