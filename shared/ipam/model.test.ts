@@ -139,7 +139,8 @@ class Model {
         return;
       case 'reboot':
         this.cluster.node(step.node).reboot();
-        this.#forget(({ node }) => node === step.node);
+        // A container of the same name finds what was had before, with its key, until it is collected.
+        this.#forfeit((_, { node }) => node === step.node);
         return;
       case 'wait':
         this.cluster.now += step.minutes * 60_000;
