@@ -185,6 +185,7 @@ class Model {
       expectCniError(error);
       // Whoever comes with a key has it, also when an answer was lost: the pod is no longer where it was.
       if (wish.sticky !== undefined) {
+        if (had !== undefined) for (const address of had.addresses) had.keys[address] ??= wish.sticky;
         this.#forfeit(
           (address, holder) =>
             holder.keys[address] === wish.sticky && (holder.node !== name || holder.container !== container),
@@ -315,6 +316,9 @@ const expectNothingLost = async (model: Model): Promise<void> => {
 /** In memory where possible: the state is written with fsync, which is not what is tried here. */
 const scratch = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 const runs = Number(process.env.PODWIRE_IPAM_RUNS ?? 15);
+/** One that is known, so that a run of all tests fails only for what was changed; `random` looks for what is not. */
+const seedWanted = process.env.PODWIRE_IPAM_SEED ?? '1';
+const seed = seedWanted === 'random' ? Date.now() | 0 : Number(seedWanted);
 
 test('no address is had by two, and none is lost', { timeout: Math.max(240_000, runs * 4000) }, async () => {
   await fc.assert(
@@ -330,6 +334,9 @@ test('no address is had by two, and none is lost', { timeout: Math.max(240_000, 
         rmSync(directory, { recursive: true });
       }
     }),
-    { numRuns: runs, interruptAfterTimeLimit: Math.max(200_000, runs * 3500), markInterruptAsFailure: false },
+    {
+      ...{ numRuns: runs, seed, endOnFailure: true },
+      ...{ interruptAfterTimeLimit: Math.max(200_000, runs * 3500), markInterruptAsFailure: false },
+    },
   );
 });

@@ -14,7 +14,14 @@ const recorded = {
 
 const parse = (hex: string) => parseAddressMessage(Uint8Array.from(Buffer.from(hex, 'hex')));
 
-const plain = { scope: 0, tentative: false, dadFailed: false, permanent: true };
+const plain = {
+  scope: 0,
+  tentative: false,
+  dadFailed: false,
+  permanent: true,
+  deprecated: false,
+  secondary: false,
+};
 
 test('IPv4', () => {
   expect(parse(recorded.ipv4)).toEqual({ ...plain, address: '10.0.0.1', prefixLength: 24, family: 4 });
