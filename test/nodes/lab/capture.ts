@@ -29,7 +29,9 @@ export const startCapture = async (lab: Lab, number: number, filter: string): Pr
   const host = lab.switch;
   const [device, address] = [`n${number}`, lab.node(number).entry.addresses[0]];
   const [file, log] = [`/run/${device}.pcap`, `/run/${device}.tcpdump`];
-  const command = `exec tcpdump -Z root -i ${device} -p -U -s 0 --immediate-mode -w ${file} '${filter}' 2>${log}`;
+  // In immediate mode each frame takes a slot of the snapshot's length: the default buffer of 2 MiB has 8 of them.
+  const sizes = '-s 65535 -B 65536';
+  const command = `exec tcpdump -Z root -i ${device} -p -U ${sizes} --immediate-mode -w ${file} '${filter}' 2>${log}`;
   // Those of a capture before.
   for (const old of [file, log]) rmSync(host.path(old), { force: true });
   const running = host.start(['sh', '-c', command], { timeout: 120_000 });
